@@ -1,0 +1,725 @@
+package ocpp
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/govalues/decimal"
+)
+
+const (
+	// MaxDepth is how deep objects and arrays may nest. The deepest official message has 11 levels.
+	MaxDepth = 32
+	// MaxViolations is how many violations one decoder keeps; the rest is counted with the last.
+	MaxViolations = 16
+)
+
+// Decoder reads one JSON value and collects what is wrong with it. The generated DecodeJSON methods drive it: one
+// pass decodes and validates, without reflection. Strings that need no unescaping share the memory of the text.
+//
+// A syntax error ends the reading; any other violation skips or keeps the value and goes on.
+// A Decoder is for one text and one goroutine.
+type Decoder struct {
+	src        string
+	pos        int
+	depth      int
+	strict     bool
+	broken     bool // a syntax error was met: every read fails from here on
+	violations Violations
+}
+
+// NewDecoder reads src. A strict decoder marks no violation as tolerated.
+func NewDecoder(src string, strict bool) *Decoder { return &Decoder{src: src, strict: strict} }
+
+// Violations is what was found so far.
+func (d *Decoder) Violations() Violations { return d.violations }
+
+// Err is the violations as an error when one of them is not tolerated, else nil.
+func (d *Decoder) Err() error {
+	if _, bad := d.violations.First(); bad {
+		return d.violations
+	}
+	return nil
+}
+
+// End checks that nothing but white space follows the value.
+func (d *Decoder) End() {
+	if d.broken {
+		return
+	}
+	d.space()
+	if d.pos < len(d.src) {
+		d.syntax("text after the end of the value")
+	}
+}
+
+// Decode reads a whole payload into m.
+func Decode(src string, m Message, strict bool) Violations {
+	d := Decoder{src: src, strict: strict}
+	m.DecodeJSON(&d)
+	d.End()
+	return d.violations
+}
+
+// Fail adds a violation at the field name of the object that is being read.
+func (d *Decoder) Fail(code Code, name, reason string) {
+	d.add(Violation{Code: code, Path: name, Reason: reason})
+}
+
+func (d *Decoder) tolerate(code Code, name, reason string) {
+	d.add(Violation{Code: code, Path: name, Reason: reason, Tolerated: !d.strict})
+}
+
+func (d *Decoder) add(v Violation) {
+	if len(d.violations) >= MaxViolations {
+		last := &d.violations[MaxViolations-1]
+		last.Tolerated = last.Tolerated && v.Tolerated
+		return
+	}
+	d.violations = append(d.violations, v)
+}
+
+func (d *Decoder) syntax(what string) {
+	if d.broken {
+		return
+	}
+	d.broken = true
+	d.Fail(FormatViolation, "", "not JSON: "+what+" at byte "+strconv.Itoa(d.pos))
+	d.pos = len(d.src)
+}
+
+// Mark is the number of violations so far, for Under.
+func (d *Decoder) Mark() int { return len(d.violations) }
+
+// Under puts the field name before the paths of all violations since mark.
+func (d *Decoder) Under(name string, mark int) {
+	for i := mark; i < len(d.violations); i++ {
+		v := &d.violations[i]
+		if strings.HasPrefix(v.Reason, "not JSON") {
+			continue
+		}
+		switch {
+		case v.Path == "":
+			v.Path = name
+		case v.Path[0] == '[':
+			v.Path = name + v.Path
+		default:
+			v.Path = name + "." + v.Path
+		}
+	}
+}
+
+// UnderItem is Under for the item i of an array.
+func (d *Decoder) UnderItem(i, mark int) {
+	if mark < len(d.violations) {
+		d.Under("["+strconv.Itoa(i)+"]", mark)
+	}
+}
+
+func (d *Decoder) space() {
+	for d.pos < len(d.src) {
+		switch d.src[d.pos] {
+		case ' ', '\t', '\n', '\r':
+			d.pos++
+		default:
+			return
+		}
+	}
+}
+
+// peek returns the next byte after white space, 0 at the end.
+func (d *Decoder) peek() byte {
+	if d.pos < len(d.src) {
+		if c := d.src[d.pos]; c > ' ' {
+			return c
+		}
+	}
+	d.space()
+	if d.pos < len(d.src) {
+		return d.src[d.pos]
+	}
+	return 0
+}
+
+// BeginObject enters an object. For any other value it records a violation, skips the value and returns false.
+func (d *Decoder) BeginObject() bool { return d.begin('{', "an object") }
+
+// BeginArray enters an array, like BeginObject.
+func (d *Decoder) BeginArray() bool { return d.begin('[', "an array") }
+
+func (d *Decoder) begin(open byte, what string) bool {
+	c := d.peek()
+	if c != open {
+		d.mismatch("", what)
+		return false
+	}
+	if d.depth++; d.depth > MaxDepth {
+		d.syntax("more than " + strconv.Itoa(MaxDepth) + " levels")
+		return false
+	}
+	d.pos++
+	return true
+}
+
+// mismatch records that a value has the wrong type, and skips it. A null is reported as such: lenient readers
+// take it for an absent value.
+func (d *Decoder) mismatch(name, want string) {
+	if d.broken {
+		return
+	}
+	c := d.peek()
+	d.Skip()
+	if d.broken {
+		return
+	}
+	if c == 'n' {
+		d.tolerate(TypeConstraintViolation, name, "must be "+want+", is null")
+		return
+	}
+	if d.depth == 0 && name == "" {
+		d.Fail(FormatViolation, name, "must be "+want+", is "+typeName(c))
+		return
+	}
+	d.Fail(TypeConstraintViolation, name, "must be "+want+", is "+typeName(c))
+}
+
+func typeName(c byte) string {
+	switch c {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// NextKey returns the next member name of the object, or false after its end. first is true before the first one.
+func (d *Decoder) NextKey(first bool) (string, bool) {
+	c := d.peek()
+	if c == '}' {
+		d.pos++
+		d.depth--
+		return "", false
+	}
+	if !first {
+		if c != ',' {
+			d.syntax("want , or }")
+			return "", false
+		}
+		d.pos++
+		c = d.peek()
+	}
+	if c != '"' {
+		d.syntax("want a member name")
+		return "", false
+	}
+	key, ok := d.text()
+	if !ok {
+		return "", false
+	}
+	if d.peek() != ':' {
+		d.syntax("want :")
+		return "", false
+	}
+	d.pos++
+	return key, true
+}
+
+// NextItem reports whether another item of the array follows; first is true before the first one.
+func (d *Decoder) NextItem(first bool) bool {
+	c := d.peek()
+	if c == ']' {
+		d.pos++
+		d.depth--
+		return false
+	}
+	if first {
+		if c == 0 {
+			d.syntax("unexpected end")
+		}
+		return !d.broken
+	}
+	if c != ',' {
+		d.syntax("want , or ]")
+		return false
+	}
+	d.pos++
+	return true
+}
+
+// Once records a repeated member. The last value wins for lenient readers.
+func (d *Decoder) Once(seen *uint64, bit uint, name string) {
+	if *seen&(1<<bit) != 0 {
+		d.tolerate(FormatViolation, name, "given more than once")
+	}
+	*seen |= 1 << bit
+}
+
+// Unknown records a member that the schema does not have, and skips it.
+func (d *Decoder) Unknown(key string) {
+	d.Skip()
+	if !d.broken {
+		d.tolerate(FormatViolation, key, "unknown property")
+	}
+}
+
+// Missing records every required member that was not seen. names are the members in the order of their bits.
+func (d *Decoder) Missing(seen, required uint64, names []string) {
+	if d.broken {
+		return
+	}
+	for i, name := range names {
+		bit := uint64(1) << uint(i)
+		if required&bit != 0 && seen&bit == 0 {
+			d.Fail(OccurrenceConstraintViolation, name, "required")
+		}
+	}
+}
+
+// Null consumes a null where a required value should be and reports it as missing; else it returns false.
+func (d *Decoder) Null(name string) bool {
+	if d.peek() != 'n' {
+		return false
+	}
+	d.Skip()
+	if !d.broken {
+		if d.strict {
+			d.Fail(TypeConstraintViolation, name, "must not be null")
+		} else {
+			d.Fail(OccurrenceConstraintViolation, name, "required, is null")
+		}
+	}
+	return true
+}
+
+// Items checks the number of items of an array against its bounds; most 0 means no upper bound.
+func (d *Decoder) Items(name string, n, least, most int) {
+	switch {
+	case d.broken:
+	case n < least:
+		d.Fail(OccurrenceConstraintViolation, name, fmt.Sprintf("must have at least %d items, has %d", least, n))
+	case most > 0 && n > most:
+		d.Fail(OccurrenceConstraintViolation, name, fmt.Sprintf("must have at most %d items, has %d", most, n))
+	}
+}
+
+// BadEnum records a value that is not in its list.
+func (d *Decoder) BadEnum(name, value string) {
+	d.Fail(PropertyConstraintViolation, name, quote(value)+" is not an allowed value")
+}
+
+// String reads a text of at most most characters; 0 means no bound. An overlong text is returned and recorded.
+func (d *Decoder) String(name string, most int) (string, bool) {
+	if d.peek() != '"' {
+		d.mismatch(name, "a string")
+		return "", false
+	}
+	s, ok := d.text()
+	if !ok {
+		return "", false
+	}
+	if most > 0 && len(s) > most {
+		if n := utf8.RuneCountInString(s); n > most {
+			d.add(Violation{Code: PropertyConstraintViolation, Path: name, Overlong: true,
+				Reason: fmt.Sprintf("must have at most %d characters, has %d", most, n)})
+		}
+	}
+	if strings.IndexByte(s, 0) >= 0 {
+		// No database column, log or PDF can hold it, and no field of OCPP needs it.
+		d.Fail(PropertyConstraintViolation, name, "must not contain U+0000")
+		return "", false
+	}
+	return s, true
+}
+
+// text reads the string whose opening quote is next.
+func (d *Decoder) text() (string, bool) {
+	start := d.pos + 1
+	for i := start; i < len(d.src); i++ {
+		switch c := d.src[i]; {
+		case c == '"':
+			d.pos = i + 1
+			return d.src[start:i], true
+		case c == '\\':
+			return d.unescape(start, i)
+		case c < 0x20:
+			d.pos = i
+			d.syntax("control character in a string")
+			return "", false
+		}
+	}
+	d.pos = len(d.src)
+	d.syntax("string without end")
+	return "", false
+}
+
+// unescape reads the rest of a string from the first backslash at i on.
+func (d *Decoder) unescape(start, i int) (string, bool) {
+	b := append(make([]byte, 0, i-start+32), d.src[start:i]...)
+	for i < len(d.src) {
+		c := d.src[i]
+		switch {
+		case c == '"':
+			d.pos = i + 1
+			return string(b), true
+		case c < 0x20:
+			d.pos = i
+			d.syntax("control character in a string")
+			return "", false
+		case c != '\\':
+			b = append(b, c)
+			i++
+			continue
+		}
+		if i+1 >= len(d.src) {
+			break
+		}
+		n := 2
+		switch e := d.src[i+1]; e {
+		case '"', '\\', '/':
+			b = append(b, e)
+		case 'b':
+			b = append(b, '\b')
+		case 'f':
+			b = append(b, '\f')
+		case 'n':
+			b = append(b, '\n')
+		case 'r':
+			b = append(b, '\r')
+		case 't':
+			b = append(b, '\t')
+		case 'u':
+			r, size := hexRune(d.src[i:])
+			if size == 0 {
+				d.pos = i
+				d.syntax("bad \\u escape")
+				return "", false
+			}
+			b = utf8.AppendRune(b, r)
+			n = size
+		default:
+			d.pos = i
+			d.syntax("unknown escape")
+			return "", false
+		}
+		i += n
+	}
+	d.pos = len(d.src)
+	d.syntax("string without end")
+	return "", false
+}
+
+// hexRune reads \uXXXX, or a surrogate pair of two, from the start of s. The size is 0 when it is malformed; a lone
+// surrogate becomes U+FFFD.
+func hexRune(s string) (r rune, size int) {
+	one := func(s string) (rune, bool) {
+		if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(s[2:6], 16, 32)
+		return rune(n), err == nil
+	}
+	r, ok := one(s)
+	if !ok {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	if low, ok := one(s[6:]); ok {
+		if both := utf16.DecodeRune(r, low); both != utf8.RuneError {
+			return both, 12
+		}
+	}
+	return utf8.RuneError, 6
+}
+
+// Bool reads true or false.
+func (d *Decoder) Bool(name string) (v, ok bool) {
+	switch c := d.peek(); {
+	case c == 't' && strings.HasPrefix(d.src[d.pos:], "true"):
+		d.pos += 4
+		return true, true
+	case c == 'f' && strings.HasPrefix(d.src[d.pos:], "false"):
+		d.pos += 5
+		return false, true
+	}
+	d.mismatch(name, "a boolean")
+	return false, false
+}
+
+// number returns the text of the number that is next, and whether it is a plain integer.
+func (d *Decoder) number() (text string, plain, ok bool) {
+	start, i := d.pos, d.pos
+	src := d.src
+	digits := func() int {
+		n := i
+		for i < len(src) && src[i] >= '0' && src[i] <= '9' {
+			i++
+		}
+		return i - n
+	}
+	plain = true
+	if i < len(src) && src[i] == '-' {
+		i++
+	}
+	zero := i < len(src) && src[i] == '0'
+	n := digits()
+	good := n == 1 || n > 1 && !zero
+	if good && i < len(src) && src[i] == '.' {
+		i++
+		plain = false
+		good = digits() > 0
+	}
+	if good && i < len(src) && (src[i] == 'e' || src[i] == 'E') {
+		i++
+		plain = false
+		if i < len(src) && (src[i] == '+' || src[i] == '-') {
+			i++
+		}
+		good = digits() > 0
+	}
+	if !good {
+		d.syntax("bad number")
+		return "", false, false
+	}
+	d.pos = i
+	return src[start:i], plain, true
+}
+
+func isNumber(c byte) bool { return c == '-' || c >= '0' && c <= '9' }
+
+// Int reads an integer of at most 64 bits. 1.0 and 1e3 are integers, as JSON Schema has it.
+func (d *Decoder) Int(name string) (int, bool) {
+	if !isNumber(d.peek()) {
+		d.mismatch(name, "an integer")
+		return 0, false
+	}
+	text, plain, ok := d.number()
+	if !ok {
+		return 0, false
+	}
+	if plain {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			d.Fail(PropertyConstraintViolation, name, "must fit into 64 bits")
+			return 0, false
+		}
+		return int(n), true
+	}
+	v, err := decimal.Parse(text)
+	if err == nil && v.IsInt() {
+		if whole, _, fits := v.Int64(0); fits {
+			return int(whole), true
+		}
+	}
+	d.Fail(TypeConstraintViolation, name, "must be an integer, is "+quote(text))
+	return 0, false
+}
+
+// IntRange is Int with bounds; a value outside them is returned and recorded.
+func (d *Decoder) IntRange(name string, least, most int) (int, bool) {
+	n, ok := d.Int(name)
+	if ok && n < least {
+		d.Fail(PropertyConstraintViolation, name, fmt.Sprintf("must be at least %d, is %d", least, n))
+	}
+	if ok && n > most {
+		d.Fail(PropertyConstraintViolation, name, fmt.Sprintf("must be at most %d, is %d", most, n))
+	}
+	return n, ok
+}
+
+// MaxInt and MinInt stand for "no bound" in IntRange.
+const (
+	MaxInt = math.MaxInt
+	MinInt = math.MinInt
+)
+
+// Decimal reads a number exactly: up to 19 significant digits, more are rounded half to even.
+func (d *Decoder) Decimal(name string) (decimal.Decimal, bool) {
+	if !isNumber(d.peek()) {
+		d.mismatch(name, "a number")
+		return decimal.Decimal{}, false
+	}
+	text, plain, ok := d.number()
+	if !ok {
+		return decimal.Decimal{}, false
+	}
+	if plain && len(text) < 18 {
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return decimal.MustNew(n, 0), true
+	}
+	v, err := decimal.Parse(text)
+	if err != nil {
+		d.Fail(PropertyConstraintViolation, name, "must have at most 19 digits before the point, is "+quote(text))
+		return decimal.Decimal{}, false
+	}
+	return v, true
+}
+
+// DecimalRange is Decimal with optional bounds.
+func (d *Decoder) DecimalRange(name string, least, most Opt[int]) (decimal.Decimal, bool) {
+	v, ok := d.Decimal(name)
+	if !ok {
+		return v, ok
+	}
+	if least.OK && v.Cmp(decimal.MustNew(int64(least.V), 0)) < 0 {
+		d.Fail(PropertyConstraintViolation, name, fmt.Sprintf("must be at least %d, is %s", least.V, v))
+	}
+	if most.OK && v.Cmp(decimal.MustNew(int64(most.V), 0)) > 0 {
+		d.Fail(PropertyConstraintViolation, name, fmt.Sprintf("must be at most %d, is %s", most.V, v))
+	}
+	return v, true
+}
+
+// Tenths is Decimal for the values of OCPP 1.6 that have at most one digit after the point.
+func (d *Decoder) Tenths(name string) (decimal.Decimal, bool) {
+	v, ok := d.Decimal(name)
+	if ok && v.MinScale() > 1 {
+		d.Fail(PropertyConstraintViolation, name, "must have at most one digit after the point, is "+v.String())
+	}
+	return v, ok
+}
+
+// Time reads an RFC 3339 time. A time without a zone is taken for UTC and recorded as tolerated: stations send it.
+// OCPP 1.6 §3.14, OCPP 2.1 Part 2 3.1.
+func (d *Decoder) Time(name string) (time.Time, bool) {
+	if d.peek() != '"' {
+		d.mismatch(name, "a date-time string")
+		return time.Time{}, false
+	}
+	s, ok := d.text()
+	if !ok {
+		return time.Time{}, false
+	}
+	t, zoned, err := ParseTime(s)
+	if err != nil {
+		d.Fail(PropertyConstraintViolation, name, quote(s)+" is not an RFC 3339 time")
+		return time.Time{}, false
+	}
+	if !zoned {
+		d.tolerate(PropertyConstraintViolation, name, "has no time zone, taken for UTC")
+	}
+	return t, true
+}
+
+// ParseTime reads the time formats that stations send: RFC 3339 with any number of fraction digits, a lower-case t
+// or z, a space for the T, or without a zone (zoned is then false and the time is UTC).
+func ParseTime(s string) (t time.Time, zoned bool, err error) {
+	if t, err = time.Parse(time.RFC3339Nano, s); err == nil {
+		return t.UTC(), true, nil
+	}
+	if len(s) < 19 || len(s) > 40 {
+		return time.Time{}, false, fmt.Errorf("%s is not an RFC 3339 time", quote(s))
+	}
+	u := strings.ToUpper(s)
+	if u[10] == ' ' {
+		u = u[:10] + "T" + u[11:]
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700"} {
+		if t, err = time.Parse(layout, u); err == nil {
+			return t.UTC(), true, nil
+		}
+	}
+	if t, err = time.Parse("2006-01-02T15:04:05", u); err == nil {
+		return t, false, nil
+	}
+	return time.Time{}, false, fmt.Errorf("%s is not an RFC 3339 time", quote(s))
+}
+
+// Raw reads any value as its text.
+func (d *Decoder) Raw(string) (Raw, bool) {
+	d.space()
+	start := d.pos
+	d.Skip()
+	if d.broken {
+		return "", false
+	}
+	return Raw(d.src[start:d.pos]), true
+}
+
+// CustomData reads a customData object: any members, with a vendorId of at most 255 characters.
+func (d *Decoder) CustomData(name string) (CustomData, bool) {
+	d.space()
+	start, mark, found := d.pos, d.Mark(), false
+	if !d.BeginObject() {
+		d.Under(name, mark)
+		return "", false
+	}
+	for first := true; ; first = false {
+		key, more := d.NextKey(first)
+		if !more {
+			break
+		}
+		if key == "vendorId" {
+			_, _ = d.String(key, 255)
+			found = true
+			continue
+		}
+		d.Skip()
+	}
+	if d.broken {
+		return "", false
+	}
+	if !found {
+		d.Fail(OccurrenceConstraintViolation, "vendorId", "required")
+	}
+	d.Under(name, mark)
+	return CustomData(d.src[start:d.pos]), true
+}
+
+// Skip passes over one value of any type, checking its syntax.
+func (d *Decoder) Skip() {
+	switch c := d.peek(); {
+	case d.broken:
+	case c == '{':
+		if !d.BeginObject() {
+			return
+		}
+		for first := true; ; first = false {
+			if _, more := d.NextKey(first); !more {
+				return
+			}
+			d.Skip()
+		}
+	case c == '[':
+		if !d.BeginArray() {
+			return
+		}
+		for first := true; d.NextItem(first); first = false {
+			d.Skip()
+		}
+	case c == '"':
+		d.text()
+	case isNumber(c):
+		d.number()
+	default:
+		for _, word := range []string{"true", "false", "null"} {
+			if strings.HasPrefix(d.src[d.pos:], word) {
+				d.pos += len(word)
+				return
+			}
+		}
+		d.syntax("want a value")
+	}
+}
+
+// Object reports whether an object comes next. For any other value it records a violation and skips the value.
+func (d *Decoder) Object() bool {
+	if d.peek() == '{' {
+		return true
+	}
+	d.mismatch("", "an object")
+	return false
+}
