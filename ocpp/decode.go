@@ -723,3 +723,9 @@ func (d *Decoder) Object() bool {
 	d.mismatch("", "an object")
 	return false
 }
+
+// Offset is the position of the next value in the text, after white space.
+func (d *Decoder) Offset() int {
+	d.space()
+	return d.pos
+}
