@@ -1,4 +1,5 @@
-// Command ocppgen generates the message packages ocpp/v16, ocpp/v201 and ocpp/v21 from the official JSON schemas.
+// Command ocppgen generates the message packages ocpp/v16, ocpp/v201 and ocpp/v21 from the official JSON schemas, and
+// the tables of their constraints in ocpp/ocpptest, which tests draw messages from.
 //
 //	ocppgen [-schemas DIR] [-out DIR] [-check]
 //
@@ -50,6 +51,13 @@ func run(schemas, out string, check bool) error {
 			if err := put(filepath.Join(out, v.pkg, name), text, check); err != nil {
 				return err
 			}
+		}
+		table, err := m.descriptors()
+		if err != nil {
+			return err
+		}
+		if err := put(filepath.Join(out, "ocpptest", "descriptor_"+v.pkg+"_gen.go"), table, check); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -36,6 +36,7 @@ type field struct {
 	maxItems   int
 	min, max   *float64
 	tenths     bool
+	uri        bool // the schema has format uri, which the decoder leaves alone
 }
 
 type kind int
@@ -172,6 +173,7 @@ func (f *field) scalar(n *node) error {
 		f.kind, f.typ = kindTime, "time.Time"
 	case n.Type == "string":
 		f.kind, f.typ = kindString, "string"
+		f.uri = n.Format == "uri"
 	case n.Type == "integer":
 		f.kind, f.typ = kindInt, "int"
 	case n.Type == "number":
