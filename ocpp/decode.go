@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -33,8 +32,18 @@ type Decoder struct {
 	violations Violations
 }
 
-// NewDecoder reads src. A strict decoder marks no violation as tolerated.
-func NewDecoder(src string, strict bool) *Decoder { return &Decoder{src: src, strict: strict} }
+// NewDecoder reads src. A strict decoder marks no violation as tolerated. What is not UTF-8 in src becomes U+FFFD, so
+// that every text that is read can be stored and written.
+func NewDecoder(src string, strict bool) *Decoder {
+	return &Decoder{src: validText(src), strict: strict}
+}
+
+func validText(src string) string {
+	if utf8.ValidString(src) {
+		return src
+	}
+	return strings.ToValidUTF8(src, "\ufffd")
+}
 
 // Violations is what was found so far.
 func (d *Decoder) Violations() Violations { return d.violations }
@@ -60,7 +69,7 @@ func (d *Decoder) End() {
 
 // Decode reads a whole payload into m.
 func Decode(src string, m Message, strict bool) Violations {
-	d := Decoder{src: src, strict: strict}
+	d := Decoder{src: validText(src), strict: strict}
 	m.DecodeJSON(&d)
 	d.End()
 	return d.violations
@@ -258,20 +267,32 @@ func (d *Decoder) NextItem(first bool) bool {
 	return true
 }
 
-// Once records a repeated member. The last value wins for lenient readers.
-func (d *Decoder) Once(seen *uint64, bit uint, name string) {
+// Once records a member, and reports whether it is the first of its name. A repeated one is a violation; the last
+// value wins for lenient readers.
+func (d *Decoder) Once(seen *uint64, bit uint, name string) bool {
 	if *seen&(1<<bit) != 0 {
 		d.tolerate(FormatViolation, name, "given more than once")
+		return false
 	}
 	*seen |= 1 << bit
+	return true
 }
 
 // Unknown records a member that the schema does not have, and skips it.
 func (d *Decoder) Unknown(key string) {
 	d.Skip()
 	if !d.broken {
-		d.tolerate(FormatViolation, key, "unknown property")
+		d.tolerate(FormatViolation, shortKey(key), "unknown property")
 	}
+}
+
+// shortKey makes a member name fit for a path: no schema has a name of more than 40 bytes.
+func shortKey(key string) string {
+	const most = 64
+	if r := []rune(key); len(r) > most {
+		key = string(r[:most]) + "…"
+	}
+	return strings.ReplaceAll(key, "\x00", "\ufffd")
 }
 
 // Missing records every required member that was not seen. names are the members in the order of their bits.
@@ -519,12 +540,17 @@ func (d *Decoder) Int(name string) (int, bool) {
 		return int(n), true
 	}
 	v, err := decimal.Parse(text)
-	if err == nil && v.IsInt() {
+	switch {
+	case err != nil:
+		d.Fail(PropertyConstraintViolation, name, "must fit into 64 bits")
+	case !v.IsInt():
+		d.Fail(TypeConstraintViolation, name, "must be an integer, is "+quote(text))
+	default:
 		if whole, _, fits := v.Int64(0); fits {
 			return int(whole), true
 		}
+		d.Fail(PropertyConstraintViolation, name, "must fit into 64 bits")
 	}
-	d.Fail(TypeConstraintViolation, name, "must be an integer, is "+quote(text))
 	return 0, false
 }
 
@@ -590,52 +616,6 @@ func (d *Decoder) Tenths(name string) (decimal.Decimal, bool) {
 		d.Fail(PropertyConstraintViolation, name, "must have at most one digit after the point, is "+v.String())
 	}
 	return v, ok
-}
-
-// Time reads an RFC 3339 time. A time without a zone is taken for UTC and recorded as tolerated: stations send it.
-// OCPP 1.6 §3.14, OCPP 2.1 Part 2 3.1.
-func (d *Decoder) Time(name string) (time.Time, bool) {
-	if d.peek() != '"' {
-		d.mismatch(name, "a date-time string")
-		return time.Time{}, false
-	}
-	s, ok := d.text()
-	if !ok {
-		return time.Time{}, false
-	}
-	t, zoned, err := ParseTime(s)
-	if err != nil {
-		d.Fail(PropertyConstraintViolation, name, quote(s)+" is not an RFC 3339 time")
-		return time.Time{}, false
-	}
-	if !zoned {
-		d.tolerate(PropertyConstraintViolation, name, "has no time zone, taken for UTC")
-	}
-	return t, true
-}
-
-// ParseTime reads the time formats that stations send: RFC 3339 with any number of fraction digits, a lower-case t
-// or z, a space for the T, or without a zone (zoned is then false and the time is UTC).
-func ParseTime(s string) (t time.Time, zoned bool, err error) {
-	if t, err = time.Parse(time.RFC3339Nano, s); err == nil {
-		return t.UTC(), true, nil
-	}
-	if len(s) < 19 || len(s) > 40 {
-		return time.Time{}, false, fmt.Errorf("%s is not an RFC 3339 time", quote(s))
-	}
-	u := strings.ToUpper(s)
-	if u[10] == ' ' {
-		u = u[:10] + "T" + u[11:]
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700"} {
-		if t, err = time.Parse(layout, u); err == nil {
-			return t.UTC(), true, nil
-		}
-	}
-	if t, err = time.Parse("2006-01-02T15:04:05", u); err == nil {
-		return t, false, nil
-	}
-	return time.Time{}, false, fmt.Errorf("%s is not an RFC 3339 time", quote(s))
 }
 
 // Raw reads any value as its text.

@@ -109,7 +109,7 @@ func Marshal(m Message) []byte { return m.AppendJSON(make([]byte, 0, 256)) }
 // ValidateJSON checks a message against the constraints of its schema: it writes m and reads it again into the
 // fresh message of the same type, strictly. Generated Validate methods call it.
 func ValidateJSON(m, fresh Message) error {
-	d := Decoder{src: string(m.AppendJSON(make([]byte, 0, 512))), strict: true}
+	d := Decoder{src: validText(string(m.AppendJSON(make([]byte, 0, 512)))), strict: true}
 	fresh.DecodeJSON(&d)
 	d.End()
 	if len(d.violations) > 0 {

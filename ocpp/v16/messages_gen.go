@@ -91,7 +91,9 @@ func (m *AuthorizeResponse) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "idTagInfo":
-			d.Once(&seen, 0, "idTagInfo")
+			if !d.Once(&seen, 0, "idTagInfo") {
+				m.IDTagInfo = IDTagInfo{}
+			}
 			if d.Null("idTagInfo") {
 				continue
 			}
@@ -1293,7 +1295,9 @@ func (m *DeleteCertificateRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "certificateHashData":
-			d.Once(&seen, 0, "certificateHashData")
+			if !d.Once(&seen, 0, "certificateHashData") {
+				m.CertificateHashData = CertificateHashData{}
+			}
 			if d.Null("certificateHashData") {
 				continue
 			}
@@ -1953,13 +1957,14 @@ func (m *GetConfigurationRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "key")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Key = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 50); ok {
 						m.Key = append(m.Key, v)
 					}
-					d.UnderItem(len(m.Key)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("key", mark)
@@ -2027,12 +2032,13 @@ func (m *GetConfigurationResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "configurationKey")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ConfigurationKey = make([]KeyValue, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ConfigurationKey = append(m.ConfigurationKey, KeyValue{})
 					m.ConfigurationKey[len(m.ConfigurationKey)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ConfigurationKey)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("configurationKey", mark)
@@ -2040,13 +2046,14 @@ func (m *GetConfigurationResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "unknownKey")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.UnknownKey = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 50); ok {
 						m.UnknownKey = append(m.UnknownKey, v)
 					}
-					d.UnderItem(len(m.UnknownKey)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("unknownKey", mark)
@@ -2341,14 +2348,15 @@ func (m *GetInstalledCertificateIdsResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "certificateHashData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CertificateHashData = make([]CertificateHashData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.CertificateHashData = append(m.CertificateHashData, CertificateHashData{})
 					m.CertificateHashData[len(m.CertificateHashData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.CertificateHashData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CertificateHashData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("certificateHashData", mark)
 		case "status":
@@ -2526,7 +2534,9 @@ func (m *GetLogRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "log":
-			d.Once(&seen, 0, "log")
+			if !d.Once(&seen, 0, "log") {
+				m.Log = LogParameters{}
+			}
 			if d.Null("log") {
 				continue
 			}
@@ -3063,12 +3073,13 @@ func (m *MeterValuesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MeterValue = make([]MeterValue, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MeterValue = append(m.MeterValue, MeterValue{})
 					m.MeterValue[len(m.MeterValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MeterValue)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("meterValue", mark)
@@ -3865,12 +3876,13 @@ func (m *SendLocalListRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "localAuthorizationList")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.LocalAuthorizationList = make([]AuthorizationData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.LocalAuthorizationList = append(m.LocalAuthorizationList, AuthorizationData{})
 					m.LocalAuthorizationList[len(m.LocalAuthorizationList)-1].DecodeJSON(d)
-					d.UnderItem(len(m.LocalAuthorizationList)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("localAuthorizationList", mark)
@@ -4021,7 +4033,9 @@ func (m *SetChargingProfileRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.ConnectorID = v
 			}
 		case "csChargingProfiles":
-			d.Once(&seen, 1, "csChargingProfiles")
+			if !d.Once(&seen, 1, "csChargingProfiles") {
+				m.CsChargingProfiles = ChargingProfile{}
+			}
 			if d.Null("csChargingProfiles") {
 				continue
 			}
@@ -4408,7 +4422,9 @@ func (m *SignedUpdateFirmwareRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.RequestID = v
 			}
 		case "firmware":
-			d.Once(&seen, 3, "firmware")
+			if !d.Once(&seen, 3, "firmware") {
+				m.Firmware = Firmware{}
+			}
 			if d.Null("firmware") {
 				continue
 			}
@@ -4652,7 +4668,9 @@ func (m *StartTransactionResponse) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "idTagInfo":
-			d.Once(&seen, 0, "idTagInfo")
+			if !d.Once(&seen, 0, "idTagInfo") {
+				m.IDTagInfo = IDTagInfo{}
+			}
 			if d.Null("idTagInfo") {
 				continue
 			}
@@ -4929,12 +4947,13 @@ func (m *StopTransactionRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 5, "transactionData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TransactionData = make([]MeterValue, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.TransactionData = append(m.TransactionData, MeterValue{})
 					m.TransactionData[len(m.TransactionData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.TransactionData)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("transactionData", mark)

@@ -235,7 +235,9 @@ func (m *ChargingProfile) DecodeJSON(d *ocpp.Decoder) {
 				m.ValidTo = ocpp.Some(v)
 			}
 		case "chargingSchedule":
-			d.Once(&seen, 8, "chargingSchedule")
+			if !d.Once(&seen, 8, "chargingSchedule") {
+				m.ChargingSchedule = ChargingSchedule{}
+			}
 			if d.Null("chargingSchedule") {
 				continue
 			}
@@ -334,12 +336,13 @@ func (m *ChargingSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedulePeriod = make([]ChargingSchedulePeriod, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedulePeriod = append(m.ChargingSchedulePeriod, ChargingSchedulePeriod{})
 					m.ChargingSchedulePeriod[len(m.ChargingSchedulePeriod)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedulePeriod)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("chargingSchedulePeriod", mark)
@@ -769,12 +772,13 @@ func (m *MeterValue) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SampledValue = make([]SampledValue, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SampledValue = append(m.SampledValue, SampledValue{})
 					m.SampledValue[len(m.SampledValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SampledValue)-1, item)
+					d.UnderItem(n, item)
 				}
 			}
 			d.Under("sampledValue", mark)

@@ -37,7 +37,9 @@ func (m *AuthorizeRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "idToken":
-			d.Once(&seen, 1, "idToken")
+			if !d.Once(&seen, 1, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -53,14 +55,15 @@ func (m *AuthorizeRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "iso15118CertificateHashData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ISO15118CertificateHashData = make([]OCSPRequestData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ISO15118CertificateHashData = append(m.ISO15118CertificateHashData, OCSPRequestData{})
 					m.ISO15118CertificateHashData[len(m.ISO15118CertificateHashData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ISO15118CertificateHashData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ISO15118CertificateHashData), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("iso15118CertificateHashData", mark)
 		default:
@@ -143,7 +146,9 @@ func (m *AuthorizeResponse) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "idTokenInfo":
-			d.Once(&seen, 1, "idTokenInfo")
+			if !d.Once(&seen, 1, "idTokenInfo") {
+				m.IDTokenInfo = IDTokenInfo{}
+			}
 			if d.Null("idTokenInfo") {
 				continue
 			}
@@ -219,7 +224,9 @@ func (m *BootNotificationRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "chargingStation":
-			d.Once(&seen, 1, "chargingStation")
+			if !d.Once(&seen, 1, "chargingStation") {
+				m.ChargingStation = ChargingStation{}
+			}
 			if d.Null("chargingStation") {
 				continue
 			}
@@ -1372,15 +1379,16 @@ func (m *ClearVariableMonitoringRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.Int(""); ok {
 						m.ID = append(m.ID, v)
 					}
-					d.UnderItem(len(m.ID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("id", mark)
 		default:
@@ -1466,14 +1474,15 @@ func (m *ClearVariableMonitoringResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ClearMonitoringResult = make([]ClearMonitoringResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ClearMonitoringResult = append(m.ClearMonitoringResult, ClearMonitoringResult{})
 					m.ClearMonitoringResult[len(m.ClearMonitoringResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ClearMonitoringResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ClearMonitoringResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("clearMonitoringResult", mark)
 		default:
@@ -2214,7 +2223,9 @@ func (m *DeleteCertificateRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "certificateHashData":
-			d.Once(&seen, 1, "certificateHashData")
+			if !d.Once(&seen, 1, "certificateHashData") {
+				m.CertificateHashData = CertificateHashData{}
+			}
 			if d.Null("certificateHashData") {
 				continue
 			}
@@ -2877,7 +2888,9 @@ func (m *GetCertificateStatusRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "ocspRequestData":
-			d.Once(&seen, 1, "ocspRequestData")
+			if !d.Once(&seen, 1, "ocspRequestData") {
+				m.OCSPRequestData = OCSPRequestData{}
+			}
 			if d.Null("ocspRequestData") {
 				continue
 			}
@@ -3060,7 +3073,9 @@ func (m *GetChargingProfilesRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSEID = ocpp.Some(v)
 			}
 		case "chargingProfile":
-			d.Once(&seen, 3, "chargingProfile")
+			if !d.Once(&seen, 3, "chargingProfile") {
+				m.ChargingProfile = ChargingProfileCriterion{}
+			}
 			if d.Null("chargingProfile") {
 				continue
 			}
@@ -3425,15 +3440,16 @@ func (m *GetDisplayMessagesRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "id")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.Int(""); ok {
 						m.ID = append(m.ID, v)
 					}
-					d.UnderItem(len(m.ID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("id", mark)
 		case "requestId":
@@ -3627,8 +3643,9 @@ func (m *GetInstalledCertificateIdsRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "certificateType")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CertificateType = make([]GetCertificateIDUse, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.CertificateType = append(m.CertificateType, GetCertificateIDUse(v))
@@ -3636,9 +3653,9 @@ func (m *GetInstalledCertificateIdsRequest) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.CertificateType)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CertificateType), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("certificateType", mark)
 		default:
@@ -3741,14 +3758,15 @@ func (m *GetInstalledCertificateIdsResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "certificateHashDataChain")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CertificateHashDataChain = make([]CertificateHashDataChain, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.CertificateHashDataChain = append(m.CertificateHashDataChain, CertificateHashDataChain{})
 					m.CertificateHashDataChain[len(m.CertificateHashDataChain)-1].DecodeJSON(d)
-					d.UnderItem(len(m.CertificateHashDataChain)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CertificateHashDataChain), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("certificateHashDataChain", mark)
 		default:
@@ -3954,7 +3972,9 @@ func (m *GetLogRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "log":
-			d.Once(&seen, 1, "log")
+			if !d.Once(&seen, 1, "log") {
+				m.Log = LogParameters{}
+			}
 			if d.Null("log") {
 				continue
 			}
@@ -4162,14 +4182,15 @@ func (m *GetMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "componentVariable")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ComponentVariable = make([]ComponentVariable, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ComponentVariable = append(m.ComponentVariable, ComponentVariable{})
 					m.ComponentVariable[len(m.ComponentVariable)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ComponentVariable)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ComponentVariable), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("componentVariable", mark)
 		case "requestId":
@@ -4184,8 +4205,9 @@ func (m *GetMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "monitoringCriteria")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MonitoringCriteria = make([]MonitoringCriterion, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.MonitoringCriteria = append(m.MonitoringCriteria, MonitoringCriterion(v))
@@ -4193,9 +4215,9 @@ func (m *GetMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.MonitoringCriteria)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MonitoringCriteria), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("monitoringCriteria", mark)
 		default:
@@ -4372,14 +4394,15 @@ func (m *GetReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "componentVariable")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ComponentVariable = make([]ComponentVariable, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ComponentVariable = append(m.ComponentVariable, ComponentVariable{})
 					m.ComponentVariable[len(m.ComponentVariable)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ComponentVariable)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ComponentVariable), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("componentVariable", mark)
 		case "requestId":
@@ -4394,8 +4417,9 @@ func (m *GetReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "componentCriteria")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ComponentCriteria = make([]ComponentCriterion, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.ComponentCriteria = append(m.ComponentCriteria, ComponentCriterion(v))
@@ -4403,9 +4427,9 @@ func (m *GetReportRequest) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.ComponentCriteria)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ComponentCriteria), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("componentCriteria", mark)
 		default:
@@ -4723,14 +4747,15 @@ func (m *GetVariablesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.GetVariableData = make([]GetVariableData, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.GetVariableData = append(m.GetVariableData, GetVariableData{})
 					m.GetVariableData[len(m.GetVariableData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.GetVariableData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.GetVariableData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("getVariableData", mark)
 		default:
@@ -4812,14 +4837,15 @@ func (m *GetVariablesResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.GetVariableResult = make([]GetVariableResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.GetVariableResult = append(m.GetVariableResult, GetVariableResult{})
 					m.GetVariableResult[len(m.GetVariableResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.GetVariableResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.GetVariableResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("getVariableResult", mark)
 		default:
@@ -5331,14 +5357,15 @@ func (m *MeterValuesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MeterValue = make([]MeterValue, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MeterValue = append(m.MeterValue, MeterValue{})
 					m.MeterValue[len(m.MeterValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MeterValue)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MeterValue), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("meterValue", mark)
 		default:
@@ -5468,14 +5495,15 @@ func (m *NotifyChargingLimitRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "chargingSchedule")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedule = make([]ChargingSchedule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedule = append(m.ChargingSchedule, ChargingSchedule{})
 					m.ChargingSchedule[len(m.ChargingSchedule)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedule)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedule), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingSchedule", mark)
 		case "evseId":
@@ -5484,7 +5512,9 @@ func (m *NotifyChargingLimitRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSEID = ocpp.Some(v)
 			}
 		case "chargingLimit":
-			d.Once(&seen, 3, "chargingLimit")
+			if !d.Once(&seen, 3, "chargingLimit") {
+				m.ChargingLimit = ChargingLimit{}
+			}
 			if d.Null("chargingLimit") {
 				continue
 			}
@@ -5797,14 +5827,15 @@ func (m *NotifyDisplayMessagesRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "messageInfo")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MessageInfo = make([]MessageInfo, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MessageInfo = append(m.MessageInfo, MessageInfo{})
 					m.MessageInfo[len(m.MessageInfo)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MessageInfo)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MessageInfo), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("messageInfo", mark)
 		case "requestId":
@@ -5959,7 +5990,9 @@ func (m *NotifyEVChargingNeedsRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.MaxScheduleTuples = ocpp.Some(v)
 			}
 		case "chargingNeeds":
-			d.Once(&seen, 2, "chargingNeeds")
+			if !d.Once(&seen, 2, "chargingNeeds") {
+				m.ChargingNeeds = ChargingNeeds{}
+			}
 			if d.Null("chargingNeeds") {
 				continue
 			}
@@ -6141,7 +6174,9 @@ func (m *NotifyEVChargingScheduleRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.TimeBase = v
 			}
 		case "chargingSchedule":
-			d.Once(&seen, 2, "chargingSchedule")
+			if !d.Once(&seen, 2, "chargingSchedule") {
+				m.ChargingSchedule = ChargingSchedule{}
+			}
 			if d.Null("chargingSchedule") {
 				continue
 			}
@@ -6341,14 +6376,15 @@ func (m *NotifyEventRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EventData = make([]EventData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.EventData = append(m.EventData, EventData{})
 					m.EventData[len(m.EventData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.EventData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EventData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("eventData", mark)
 		default:
@@ -6486,14 +6522,15 @@ func (m *NotifyMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "monitor")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Monitor = make([]MonitoringData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Monitor = append(m.Monitor, MonitoringData{})
 					m.Monitor[len(m.Monitor)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Monitor)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Monitor), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("monitor", mark)
 		case "requestId":
@@ -6684,14 +6721,15 @@ func (m *NotifyReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "reportData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ReportData = make([]ReportData, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ReportData = append(m.ReportData, ReportData{})
 					m.ReportData[len(m.ReportData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ReportData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ReportData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("reportData", mark)
 		case "tbc":
@@ -7053,15 +7091,16 @@ func (m *PublishFirmwareStatusNotificationRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "location")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Location = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 512); ok {
 						m.Location = append(m.Location, v)
 					}
-					d.UnderItem(len(m.Location)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Location), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("location", mark)
 		case "requestId":
@@ -7234,14 +7273,15 @@ func (m *ReportChargingProfilesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingProfile = make([]ChargingProfile, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingProfile = append(m.ChargingProfile, ChargingProfile{})
 					m.ChargingProfile[len(m.ChargingProfile)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingProfile)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingProfile), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingProfile", mark)
 		case "tbc":
@@ -7410,7 +7450,9 @@ func (m *RequestStartTransactionRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			d.Under("groupIdToken", mark)
 		case "idToken":
-			d.Once(&seen, 3, "idToken")
+			if !d.Once(&seen, 3, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -7935,7 +7977,9 @@ func (m *ReserveNowRequest) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "idToken":
-			d.Once(&seen, 4, "idToken")
+			if !d.Once(&seen, 4, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -8433,14 +8477,15 @@ func (m *SendLocalListRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "localAuthorizationList")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.LocalAuthorizationList = make([]AuthorizationData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.LocalAuthorizationList = append(m.LocalAuthorizationList, AuthorizationData{})
 					m.LocalAuthorizationList[len(m.LocalAuthorizationList)-1].DecodeJSON(d)
-					d.UnderItem(len(m.LocalAuthorizationList)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.LocalAuthorizationList), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("localAuthorizationList", mark)
 		case "versionNumber":
@@ -8631,7 +8676,9 @@ func (m *SetChargingProfileRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSEID = v
 			}
 		case "chargingProfile":
-			d.Once(&seen, 2, "chargingProfile")
+			if !d.Once(&seen, 2, "chargingProfile") {
+				m.ChargingProfile = ChargingProfile{}
+			}
 			if d.Null("chargingProfile") {
 				continue
 			}
@@ -8789,7 +8836,9 @@ func (m *SetDisplayMessageRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "message":
-			d.Once(&seen, 1, "message")
+			if !d.Once(&seen, 1, "message") {
+				m.Message = MessageInfo{}
+			}
 			if d.Null("message") {
 				continue
 			}
@@ -9269,7 +9318,9 @@ func (m *SetNetworkProfileRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.ConfigurationSlot = v
 			}
 		case "connectionData":
-			d.Once(&seen, 2, "connectionData")
+			if !d.Once(&seen, 2, "connectionData") {
+				m.ConnectionData = NetworkConnectionProfile{}
+			}
 			if d.Null("connectionData") {
 				continue
 			}
@@ -9433,14 +9484,15 @@ func (m *SetVariableMonitoringRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetMonitoringData = make([]SetMonitoringData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetMonitoringData = append(m.SetMonitoringData, SetMonitoringData{})
 					m.SetMonitoringData[len(m.SetMonitoringData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetMonitoringData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetMonitoringData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setMonitoringData", mark)
 		default:
@@ -9526,14 +9578,15 @@ func (m *SetVariableMonitoringResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetMonitoringResult = make([]SetMonitoringResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetMonitoringResult = append(m.SetMonitoringResult, SetMonitoringResult{})
 					m.SetMonitoringResult[len(m.SetMonitoringResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetMonitoringResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetMonitoringResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setMonitoringResult", mark)
 		default:
@@ -9607,14 +9660,15 @@ func (m *SetVariablesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetVariableData = make([]SetVariableData, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetVariableData = append(m.SetVariableData, SetVariableData{})
 					m.SetVariableData[len(m.SetVariableData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetVariableData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetVariableData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setVariableData", mark)
 		default:
@@ -9696,14 +9750,15 @@ func (m *SetVariablesResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetVariableResult = make([]SetVariableResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetVariableResult = append(m.SetVariableResult, SetVariableResult{})
 					m.SetVariableResult[len(m.SetVariableResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetVariableResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetVariableResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setVariableResult", mark)
 		default:
@@ -10125,14 +10180,15 @@ func (m *TransactionEventRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "meterValue")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MeterValue = make([]MeterValue, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MeterValue = append(m.MeterValue, MeterValue{})
 					m.MeterValue[len(m.MeterValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MeterValue)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MeterValue), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("meterValue", mark)
 		case "timestamp":
@@ -10183,7 +10239,9 @@ func (m *TransactionEventRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.ReservationID = ocpp.Some(v)
 			}
 		case "transactionInfo":
-			d.Once(&seen, 10, "transactionInfo")
+			if !d.Once(&seen, 10, "transactionInfo") {
+				m.TransactionInfo = Transaction{}
+			}
 			if d.Null("transactionInfo") {
 				continue
 			}
@@ -10913,7 +10971,9 @@ func (m *UpdateFirmwareRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.RequestID = v
 			}
 		case "firmware":
-			d.Once(&seen, 4, "firmware")
+			if !d.Once(&seen, 4, "firmware") {
+				m.Firmware = Firmware{}
+			}
 			if d.Null("firmware") {
 				continue
 			}

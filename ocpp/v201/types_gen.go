@@ -306,7 +306,9 @@ func (m *AuthorizationData) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "idToken":
-			d.Once(&seen, 1, "idToken")
+			if !d.Once(&seen, 1, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -464,7 +466,9 @@ func (m *CertificateHashDataChain) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "certificateHashData":
-			d.Once(&seen, 1, "certificateHashData")
+			if !d.Once(&seen, 1, "certificateHashData") {
+				m.CertificateHashData = CertificateHashData{}
+			}
 			if d.Null("certificateHashData") {
 				continue
 			}
@@ -486,14 +490,15 @@ func (m *CertificateHashDataChain) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "childCertificateHashData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChildCertificateHashData = make([]CertificateHashData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChildCertificateHashData = append(m.ChildCertificateHashData, CertificateHashData{})
 					m.ChildCertificateHashData[len(m.ChildCertificateHashData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChildCertificateHashData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChildCertificateHashData), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("childCertificateHashData", mark)
 		default:
@@ -784,14 +789,15 @@ func (m *ChargingProfile) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedule = make([]ChargingSchedule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedule = append(m.ChargingSchedule, ChargingSchedule{})
 					m.ChargingSchedule[len(m.ChargingSchedule)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedule)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedule), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("chargingSchedule", mark)
 		case "transactionId":
@@ -894,23 +900,25 @@ func (m *ChargingProfileCriterion) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "chargingProfileId")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingProfileID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.Int(""); ok {
 						m.ChargingProfileID = append(m.ChargingProfileID, v)
 					}
-					d.UnderItem(len(m.ChargingProfileID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingProfileID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingProfileId", mark)
 		case "chargingLimitSource":
 			d.Once(&seen, 4, "chargingLimitSource")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingLimitSource = make([]ChargingLimitSource, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.ChargingLimitSource = append(m.ChargingLimitSource, ChargingLimitSource(v))
@@ -918,9 +926,9 @@ func (m *ChargingProfileCriterion) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.ChargingLimitSource)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingLimitSource), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("chargingLimitSource", mark)
 		default:
@@ -1032,14 +1040,15 @@ func (m *ChargingSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedulePeriod = make([]ChargingSchedulePeriod, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedulePeriod = append(m.ChargingSchedulePeriod, ChargingSchedulePeriod{})
 					m.ChargingSchedulePeriod[len(m.ChargingSchedulePeriod)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedulePeriod)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedulePeriod), 1, 1024)
+				d.Items("", n, 1, 1024)
 			}
 			d.Under("chargingSchedulePeriod", mark)
 		case "minChargingRate":
@@ -1542,7 +1551,9 @@ func (m *ComponentVariable) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "component":
-			d.Once(&seen, 1, "component")
+			if !d.Once(&seen, 1, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -1618,14 +1629,15 @@ func (m *CompositeSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedulePeriod = make([]ChargingSchedulePeriod, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedulePeriod = append(m.ChargingSchedulePeriod, ChargingSchedulePeriod{})
 					m.ChargingSchedulePeriod[len(m.ChargingSchedulePeriod)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedulePeriod)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedulePeriod), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingSchedulePeriod", mark)
 		case "evseId":
@@ -1740,14 +1752,15 @@ func (m *ConsumptionCost) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Cost = make([]Cost, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Cost = append(m.Cost, Cost{})
 					m.Cost[len(m.Cost)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Cost)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Cost), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("cost", mark)
 		default:
@@ -2145,7 +2158,9 @@ func (m *EventData) DecodeJSON(d *ocpp.Decoder) {
 				m.TransactionID = ocpp.Some(v)
 			}
 		case "component":
-			d.Once(&seen, 10, "component")
+			if !d.Once(&seen, 10, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -2169,7 +2184,9 @@ func (m *EventData) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "variable":
-			d.Once(&seen, 13, "variable")
+			if !d.Once(&seen, 13, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -2364,7 +2381,9 @@ func (m *GetVariableData) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "component":
-			d.Once(&seen, 2, "component")
+			if !d.Once(&seen, 2, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -2372,7 +2391,9 @@ func (m *GetVariableData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 3, "variable")
+			if !d.Once(&seen, 3, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -2469,7 +2490,9 @@ func (m *GetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 				m.AttributeValue = ocpp.Some(v)
 			}
 		case "component":
-			d.Once(&seen, 5, "component")
+			if !d.Once(&seen, 5, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -2477,7 +2500,9 @@ func (m *GetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 6, "variable")
+			if !d.Once(&seen, 6, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -2552,14 +2577,15 @@ func (m *IDToken) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "additionalInfo")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.AdditionalInfo = make([]AdditionalInfo, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.AdditionalInfo = append(m.AdditionalInfo, AdditionalInfo{})
 					m.AdditionalInfo[len(m.AdditionalInfo)-1].DecodeJSON(d)
-					d.UnderItem(len(m.AdditionalInfo)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.AdditionalInfo), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("additionalInfo", mark)
 		case "idToken":
@@ -2675,15 +2701,16 @@ func (m *IDTokenInfo) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 5, "evseId")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVSEID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.Int(""); ok {
 						m.EVSEID = append(m.EVSEID, v)
 					}
-					d.UnderItem(len(m.EVSEID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVSEID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("evseId", mark)
 		case "groupIdToken":
@@ -2996,7 +3023,9 @@ func (m *MessageInfo) DecodeJSON(d *ocpp.Decoder) {
 				m.TransactionID = ocpp.Some(v)
 			}
 		case "message":
-			d.Once(&seen, 8, "message")
+			if !d.Once(&seen, 8, "message") {
+				m.Message = MessageContent{}
+			}
 			if d.Null("message") {
 				continue
 			}
@@ -3081,14 +3110,15 @@ func (m *MeterValue) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SampledValue = make([]SampledValue, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SampledValue = append(m.SampledValue, SampledValue{})
 					m.SampledValue[len(m.SampledValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SampledValue)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SampledValue), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("sampledValue", mark)
 		case "timestamp":
@@ -3215,7 +3245,9 @@ func (m *MonitoringData) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "component":
-			d.Once(&seen, 1, "component")
+			if !d.Once(&seen, 1, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -3223,7 +3255,9 @@ func (m *MonitoringData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 2, "variable")
+			if !d.Once(&seen, 2, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -3237,14 +3271,15 @@ func (m *MonitoringData) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.VariableMonitoring = make([]VariableMonitoring, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.VariableMonitoring = append(m.VariableMonitoring, VariableMonitoring{})
 					m.VariableMonitoring[len(m.VariableMonitoring)-1].DecodeJSON(d)
-					d.UnderItem(len(m.VariableMonitoring)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.VariableMonitoring), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("variableMonitoring", mark)
 		default:
@@ -3617,7 +3652,9 @@ func (m *ReportData) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "component":
-			d.Once(&seen, 1, "component")
+			if !d.Once(&seen, 1, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -3625,7 +3662,9 @@ func (m *ReportData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 2, "variable")
+			if !d.Once(&seen, 2, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -3639,14 +3678,15 @@ func (m *ReportData) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.VariableAttribute = make([]VariableAttribute, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.VariableAttribute = append(m.VariableAttribute, VariableAttribute{})
 					m.VariableAttribute[len(m.VariableAttribute)-1].DecodeJSON(d)
-					d.UnderItem(len(m.VariableAttribute)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.VariableAttribute), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("variableAttribute", mark)
 		case "variableCharacteristics":
@@ -3746,14 +3786,15 @@ func (m *SalesTariff) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SalesTariffEntry = make([]SalesTariffEntry, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SalesTariffEntry = append(m.SalesTariffEntry, SalesTariffEntry{})
 					m.SalesTariffEntry[len(m.SalesTariffEntry)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SalesTariffEntry)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SalesTariffEntry), 1, 1024)
+				d.Items("", n, 1, 1024)
 			}
 			d.Under("salesTariffEntry", mark)
 		default:
@@ -3822,7 +3863,9 @@ func (m *SalesTariffEntry) DecodeJSON(d *ocpp.Decoder) {
 				m.CustomData = v
 			}
 		case "relativeTimeInterval":
-			d.Once(&seen, 1, "relativeTimeInterval")
+			if !d.Once(&seen, 1, "relativeTimeInterval") {
+				m.RelativeTimeInterval = RelativeTimeInterval{}
+			}
 			if d.Null("relativeTimeInterval") {
 				continue
 			}
@@ -3838,14 +3881,15 @@ func (m *SalesTariffEntry) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "consumptionCost")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ConsumptionCost = make([]ConsumptionCost, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ConsumptionCost = append(m.ConsumptionCost, ConsumptionCost{})
 					m.ConsumptionCost[len(m.ConsumptionCost)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ConsumptionCost)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ConsumptionCost), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("consumptionCost", mark)
 		default:
@@ -4083,7 +4127,9 @@ func (m *SetMonitoringData) DecodeJSON(d *ocpp.Decoder) {
 				m.Severity = v
 			}
 		case "component":
-			d.Once(&seen, 6, "component")
+			if !d.Once(&seen, 6, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -4091,7 +4137,9 @@ func (m *SetMonitoringData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 7, "variable")
+			if !d.Once(&seen, 7, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -4202,7 +4250,9 @@ func (m *SetMonitoringResult) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "component":
-			d.Once(&seen, 5, "component")
+			if !d.Once(&seen, 5, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -4210,7 +4260,9 @@ func (m *SetMonitoringResult) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 6, "variable")
+			if !d.Once(&seen, 6, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -4307,7 +4359,9 @@ func (m *SetVariableData) DecodeJSON(d *ocpp.Decoder) {
 				m.AttributeValue = v
 			}
 		case "component":
-			d.Once(&seen, 3, "component")
+			if !d.Once(&seen, 3, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -4315,7 +4369,9 @@ func (m *SetVariableData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 4, "variable")
+			if !d.Once(&seen, 4, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -4408,7 +4464,9 @@ func (m *SetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 			}
 			d.Under("attributeStatusInfo", mark)
 		case "component":
-			d.Once(&seen, 4, "component")
+			if !d.Once(&seen, 4, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -4416,7 +4474,9 @@ func (m *SetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 5, "variable")
+			if !d.Once(&seen, 5, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}

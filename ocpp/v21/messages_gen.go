@@ -202,7 +202,9 @@ func (m *AdjustPeriodicEventStreamRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.ID = v
 			}
 		case "params":
-			d.Once(&seen, 1, "params")
+			if !d.Once(&seen, 1, "params") {
+				m.Params = PeriodicEventStreamParams{}
+			}
 			if d.Null("params") {
 				continue
 			}
@@ -364,7 +366,9 @@ func (m *AuthorizeRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "idToken":
-			d.Once(&seen, 0, "idToken")
+			if !d.Once(&seen, 0, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -380,14 +384,15 @@ func (m *AuthorizeRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "iso15118CertificateHashData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ISO15118CertificateHashData = make([]OCSPRequestData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ISO15118CertificateHashData = append(m.ISO15118CertificateHashData, OCSPRequestData{})
 					m.ISO15118CertificateHashData[len(m.ISO15118CertificateHashData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ISO15118CertificateHashData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ISO15118CertificateHashData), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("iso15118CertificateHashData", mark)
 		case "customData":
@@ -472,7 +477,9 @@ func (m *AuthorizeResponse) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "idTokenInfo":
-			d.Once(&seen, 0, "idTokenInfo")
+			if !d.Once(&seen, 0, "idTokenInfo") {
+				m.IDTokenInfo = IDTokenInfo{}
+			}
 			if d.Null("idTokenInfo") {
 				continue
 			}
@@ -491,8 +498,9 @@ func (m *AuthorizeResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "allowedEnergyTransfer")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.AllowedEnergyTransfer = make([]EnergyTransferMode, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.AllowedEnergyTransfer = append(m.AllowedEnergyTransfer, EnergyTransferMode(v))
@@ -500,9 +508,9 @@ func (m *AuthorizeResponse) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.AllowedEnergyTransfer)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.AllowedEnergyTransfer), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("allowedEnergyTransfer", mark)
 		case "tariff":
@@ -595,14 +603,15 @@ func (m *BatterySwapRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.BatteryData = make([]BatteryData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.BatteryData = append(m.BatteryData, BatteryData{})
 					m.BatteryData[len(m.BatteryData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.BatteryData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.BatteryData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("batteryData", mark)
 		case "eventType":
@@ -617,7 +626,9 @@ func (m *BatterySwapRequest) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "idToken":
-			d.Once(&seen, 2, "idToken")
+			if !d.Once(&seen, 2, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -759,7 +770,9 @@ func (m *BootNotificationRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "chargingStation":
-			d.Once(&seen, 0, "chargingStation")
+			if !d.Once(&seen, 0, "chargingStation") {
+				m.ChargingStation = ChargingStation{}
+			}
 			if d.Null("chargingStation") {
 				continue
 			}
@@ -1458,7 +1471,9 @@ func (m *ChangeTransactionTariffRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "tariff":
-			d.Once(&seen, 0, "tariff")
+			if !d.Once(&seen, 0, "tariff") {
+				m.Tariff = Tariff{}
+			}
 			if d.Null("tariff") {
 				continue
 			}
@@ -2266,15 +2281,16 @@ func (m *ClearTariffsRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "tariffIds")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TariffIDs = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 60); ok {
 						m.TariffIDs = append(m.TariffIDs, v)
 					}
-					d.UnderItem(len(m.TariffIDs)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.TariffIDs), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("tariffIds", mark)
 		case "evseId":
@@ -2362,14 +2378,15 @@ func (m *ClearTariffsResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ClearTariffsResult = make([]ClearTariffsResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ClearTariffsResult = append(m.ClearTariffsResult, ClearTariffsResult{})
 					m.ClearTariffsResult[len(m.ClearTariffsResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ClearTariffsResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ClearTariffsResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("clearTariffsResult", mark)
 		case "customData":
@@ -2443,15 +2460,16 @@ func (m *ClearVariableMonitoringRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.IntRange("", 0, ocpp.MaxInt); ok {
 						m.ID = append(m.ID, v)
 					}
-					d.UnderItem(len(m.ID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("id", mark)
 		case "customData":
@@ -2537,14 +2555,15 @@ func (m *ClearVariableMonitoringResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ClearMonitoringResult = make([]ClearMonitoringResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ClearMonitoringResult = append(m.ClearMonitoringResult, ClearMonitoringResult{})
 					m.ClearMonitoringResult[len(m.ClearMonitoringResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ClearMonitoringResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ClearMonitoringResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("clearMonitoringResult", mark)
 		case "customData":
@@ -3408,7 +3427,9 @@ func (m *DeleteCertificateRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "certificateHashData":
-			d.Once(&seen, 0, "certificateHashData")
+			if !d.Once(&seen, 0, "certificateHashData") {
+				m.CertificateHashData = CertificateHashData{}
+			}
 			if d.Null("certificateHashData") {
 				continue
 			}
@@ -3759,15 +3780,16 @@ func (m *Get15118EVCertificateRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 4, "prioritizedEMAIDs")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.PrioritizedEMAIDs = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 255); ok {
 						m.PrioritizedEMAIDs = append(m.PrioritizedEMAIDs, v)
 					}
-					d.UnderItem(len(m.PrioritizedEMAIDs)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.PrioritizedEMAIDs), 1, 8)
+				d.Items("", n, 1, 8)
 			}
 			d.Under("prioritizedEMAIDs", mark)
 		case "customData":
@@ -4135,14 +4157,15 @@ func (m *GetCertificateChainStatusRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CertificateStatusRequests = make([]CertificateStatusRequestInfo, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.CertificateStatusRequests = append(m.CertificateStatusRequests, CertificateStatusRequestInfo{})
 					m.CertificateStatusRequests[len(m.CertificateStatusRequests)-1].DecodeJSON(d)
-					d.UnderItem(len(m.CertificateStatusRequests)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CertificateStatusRequests), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("certificateStatusRequests", mark)
 		case "customData":
@@ -4228,14 +4251,15 @@ func (m *GetCertificateChainStatusResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CertificateStatus = make([]CertificateStatus, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.CertificateStatus = append(m.CertificateStatus, CertificateStatus{})
 					m.CertificateStatus[len(m.CertificateStatus)-1].DecodeJSON(d)
-					d.UnderItem(len(m.CertificateStatus)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CertificateStatus), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("certificateStatus", mark)
 		case "customData":
@@ -4303,7 +4327,9 @@ func (m *GetCertificateStatusRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "ocspRequestData":
-			d.Once(&seen, 0, "ocspRequestData")
+			if !d.Once(&seen, 0, "ocspRequestData") {
+				m.OCSPRequestData = OCSPRequestData{}
+			}
 			if d.Null("ocspRequestData") {
 				continue
 			}
@@ -4486,7 +4512,9 @@ func (m *GetChargingProfilesRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSEID = ocpp.Some(v)
 			}
 		case "chargingProfile":
-			d.Once(&seen, 2, "chargingProfile")
+			if !d.Once(&seen, 2, "chargingProfile") {
+				m.ChargingProfile = ChargingProfileCriterion{}
+			}
 			if d.Null("chargingProfile") {
 				continue
 			}
@@ -5040,15 +5068,16 @@ func (m *GetDisplayMessagesRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "id")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.IntRange("", 0, ocpp.MaxInt); ok {
 						m.ID = append(m.ID, v)
 					}
-					d.UnderItem(len(m.ID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("id", mark)
 		case "requestId":
@@ -5242,8 +5271,9 @@ func (m *GetInstalledCertificateIdsRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "certificateType")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CertificateType = make([]GetCertificateIDUse, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.CertificateType = append(m.CertificateType, GetCertificateIDUse(v))
@@ -5251,9 +5281,9 @@ func (m *GetInstalledCertificateIdsRequest) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.CertificateType)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CertificateType), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("certificateType", mark)
 		case "customData":
@@ -5356,14 +5386,15 @@ func (m *GetInstalledCertificateIdsResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "certificateHashDataChain")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CertificateHashDataChain = make([]CertificateHashDataChain, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.CertificateHashDataChain = append(m.CertificateHashDataChain, CertificateHashDataChain{})
 					m.CertificateHashDataChain[len(m.CertificateHashDataChain)-1].DecodeJSON(d)
-					d.UnderItem(len(m.CertificateHashDataChain)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CertificateHashDataChain), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("certificateHashDataChain", mark)
 		case "customData":
@@ -5569,7 +5600,9 @@ func (m *GetLogRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "log":
-			d.Once(&seen, 0, "log")
+			if !d.Once(&seen, 0, "log") {
+				m.Log = LogParameters{}
+			}
 			if d.Null("log") {
 				continue
 			}
@@ -5777,14 +5810,15 @@ func (m *GetMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "componentVariable")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ComponentVariable = make([]ComponentVariable, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ComponentVariable = append(m.ComponentVariable, ComponentVariable{})
 					m.ComponentVariable[len(m.ComponentVariable)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ComponentVariable)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ComponentVariable), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("componentVariable", mark)
 		case "requestId":
@@ -5799,8 +5833,9 @@ func (m *GetMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "monitoringCriteria")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MonitoringCriteria = make([]MonitoringCriterion, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.MonitoringCriteria = append(m.MonitoringCriteria, MonitoringCriterion(v))
@@ -5808,9 +5843,9 @@ func (m *GetMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.MonitoringCriteria)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MonitoringCriteria), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("monitoringCriteria", mark)
 		case "customData":
@@ -6044,14 +6079,15 @@ func (m *GetPeriodicEventStreamResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "constantStreamData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ConstantStreamData = make([]ConstantStreamData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ConstantStreamData = append(m.ConstantStreamData, ConstantStreamData{})
 					m.ConstantStreamData[len(m.ConstantStreamData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ConstantStreamData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ConstantStreamData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("constantStreamData", mark)
 		case "customData":
@@ -6121,14 +6157,15 @@ func (m *GetReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "componentVariable")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ComponentVariable = make([]ComponentVariable, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ComponentVariable = append(m.ComponentVariable, ComponentVariable{})
 					m.ComponentVariable[len(m.ComponentVariable)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ComponentVariable)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ComponentVariable), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("componentVariable", mark)
 		case "requestId":
@@ -6143,8 +6180,9 @@ func (m *GetReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "componentCriteria")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ComponentCriteria = make([]ComponentCriterion, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.ComponentCriteria = append(m.ComponentCriteria, ComponentCriterion(v))
@@ -6152,9 +6190,9 @@ func (m *GetReportRequest) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.ComponentCriteria)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ComponentCriteria), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("componentCriteria", mark)
 		case "customData":
@@ -6417,14 +6455,15 @@ func (m *GetTariffsResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "tariffAssignments")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TariffAssignments = make([]TariffAssignment, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.TariffAssignments = append(m.TariffAssignments, TariffAssignment{})
 					m.TariffAssignments[len(m.TariffAssignments)-1].DecodeJSON(d)
-					d.UnderItem(len(m.TariffAssignments)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.TariffAssignments), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("tariffAssignments", mark)
 		case "customData":
@@ -6648,14 +6687,15 @@ func (m *GetVariablesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.GetVariableData = make([]GetVariableData, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.GetVariableData = append(m.GetVariableData, GetVariableData{})
 					m.GetVariableData[len(m.GetVariableData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.GetVariableData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.GetVariableData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("getVariableData", mark)
 		case "customData":
@@ -6737,14 +6777,15 @@ func (m *GetVariablesResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.GetVariableResult = make([]GetVariableResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.GetVariableResult = append(m.GetVariableResult, GetVariableResult{})
 					m.GetVariableResult[len(m.GetVariableResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.GetVariableResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.GetVariableResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("getVariableResult", mark)
 		case "customData":
@@ -7269,14 +7310,15 @@ func (m *MeterValuesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MeterValue = make([]MeterValue, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MeterValue = append(m.MeterValue, MeterValue{})
 					m.MeterValue[len(m.MeterValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MeterValue)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MeterValue), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("meterValue", mark)
 		case "customData":
@@ -7416,8 +7458,9 @@ func (m *NotifyAllowedEnergyTransferRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.AllowedEnergyTransfer = make([]EnergyTransferMode, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.AllowedEnergyTransfer = append(m.AllowedEnergyTransfer, EnergyTransferMode(v))
@@ -7425,9 +7468,9 @@ func (m *NotifyAllowedEnergyTransferRequest) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.AllowedEnergyTransfer)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.AllowedEnergyTransfer), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("allowedEnergyTransfer", mark)
 		case "customData":
@@ -7599,14 +7642,15 @@ func (m *NotifyChargingLimitRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "chargingSchedule")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedule = make([]ChargingSchedule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedule = append(m.ChargingSchedule, ChargingSchedule{})
 					m.ChargingSchedule[len(m.ChargingSchedule)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedule)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedule), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingSchedule", mark)
 		case "evseId":
@@ -7615,7 +7659,9 @@ func (m *NotifyChargingLimitRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSEID = ocpp.Some(v)
 			}
 		case "chargingLimit":
-			d.Once(&seen, 2, "chargingLimit")
+			if !d.Once(&seen, 2, "chargingLimit") {
+				m.ChargingLimit = ChargingLimit{}
+			}
 			if d.Null("chargingLimit") {
 				continue
 			}
@@ -8124,15 +8170,16 @@ func (m *NotifyDERStartStopRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "supersededIds")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SupersededIDs = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 36); ok {
 						m.SupersededIDs = append(m.SupersededIDs, v)
 					}
-					d.UnderItem(len(m.SupersededIDs)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SupersededIDs), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("supersededIds", mark)
 		case "customData":
@@ -8270,14 +8317,15 @@ func (m *NotifyDisplayMessagesRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "messageInfo")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MessageInfo = make([]MessageInfo, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MessageInfo = append(m.MessageInfo, MessageInfo{})
 					m.MessageInfo[len(m.MessageInfo)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MessageInfo)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MessageInfo), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("messageInfo", mark)
 		case "requestId":
@@ -8441,7 +8489,9 @@ func (m *NotifyEVChargingNeedsRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.MaxScheduleTuples = ocpp.Some(v)
 			}
 		case "chargingNeeds":
-			d.Once(&seen, 2, "chargingNeeds")
+			if !d.Once(&seen, 2, "chargingNeeds") {
+				m.ChargingNeeds = ChargingNeeds{}
+			}
 			if d.Null("chargingNeeds") {
 				continue
 			}
@@ -8626,7 +8676,9 @@ func (m *NotifyEVChargingScheduleRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.TimeBase = v
 			}
 		case "chargingSchedule":
-			d.Once(&seen, 1, "chargingSchedule")
+			if !d.Once(&seen, 1, "chargingSchedule") {
+				m.ChargingSchedule = ChargingSchedule{}
+			}
 			if d.Null("chargingSchedule") {
 				continue
 			}
@@ -8844,14 +8896,15 @@ func (m *NotifyEventRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EventData = make([]EventData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.EventData = append(m.EventData, EventData{})
 					m.EventData[len(m.EventData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.EventData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EventData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("eventData", mark)
 		case "customData":
@@ -8989,14 +9042,15 @@ func (m *NotifyMonitoringReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "monitor")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Monitor = make([]MonitoringData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Monitor = append(m.Monitor, MonitoringData{})
 					m.Monitor[len(m.Monitor)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Monitor)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Monitor), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("monitor", mark)
 		case "requestId":
@@ -9173,14 +9227,15 @@ func (m *NotifyPeriodicEventStreamRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Data = make([]StreamDataElement, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Data = append(m.Data, StreamDataElement{})
 					m.Data[len(m.Data)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Data)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Data), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("data", mark)
 		case "id":
@@ -9447,14 +9502,15 @@ func (m *NotifyReportRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "reportData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ReportData = make([]ReportData, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ReportData = append(m.ReportData, ReportData{})
 					m.ReportData[len(m.ReportData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ReportData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ReportData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("reportData", mark)
 		case "tbc":
@@ -9982,7 +10038,9 @@ func (m *OpenPeriodicEventStreamRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "constantStreamData":
-			d.Once(&seen, 0, "constantStreamData")
+			if !d.Once(&seen, 0, "constantStreamData") {
+				m.ConstantStreamData = ConstantStreamData{}
+			}
 			if d.Null("constantStreamData") {
 				continue
 			}
@@ -10355,15 +10413,16 @@ func (m *PublishFirmwareStatusNotificationRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "location")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Location = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 2000); ok {
 						m.Location = append(m.Location, v)
 					}
-					d.UnderItem(len(m.Location)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Location), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("location", mark)
 		case "requestId":
@@ -10716,14 +10775,15 @@ func (m *ReportChargingProfilesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingProfile = make([]ChargingProfile, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingProfile = append(m.ChargingProfile, ChargingProfile{})
 					m.ChargingProfile[len(m.ChargingProfile)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingProfile)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingProfile), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingProfile", mark)
 		case "tbc":
@@ -10887,112 +10947,120 @@ func (m *ReportDERControlRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "curve")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Curve = make([]DERCurveGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Curve = append(m.Curve, DERCurveGet{})
 					m.Curve[len(m.Curve)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Curve)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Curve), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("curve", mark)
 		case "enterService":
 			d.Once(&seen, 1, "enterService")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EnterService = make([]EnterServiceGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.EnterService = append(m.EnterService, EnterServiceGet{})
 					m.EnterService[len(m.EnterService)-1].DecodeJSON(d)
-					d.UnderItem(len(m.EnterService)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EnterService), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("enterService", mark)
 		case "fixedPFAbsorb":
 			d.Once(&seen, 2, "fixedPFAbsorb")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.FixedPFAbsorb = make([]FixedPFGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.FixedPFAbsorb = append(m.FixedPFAbsorb, FixedPFGet{})
 					m.FixedPFAbsorb[len(m.FixedPFAbsorb)-1].DecodeJSON(d)
-					d.UnderItem(len(m.FixedPFAbsorb)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.FixedPFAbsorb), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("fixedPFAbsorb", mark)
 		case "fixedPFInject":
 			d.Once(&seen, 3, "fixedPFInject")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.FixedPFInject = make([]FixedPFGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.FixedPFInject = append(m.FixedPFInject, FixedPFGet{})
 					m.FixedPFInject[len(m.FixedPFInject)-1].DecodeJSON(d)
-					d.UnderItem(len(m.FixedPFInject)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.FixedPFInject), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("fixedPFInject", mark)
 		case "fixedVar":
 			d.Once(&seen, 4, "fixedVar")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.FixedVar = make([]FixedVarGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.FixedVar = append(m.FixedVar, FixedVarGet{})
 					m.FixedVar[len(m.FixedVar)-1].DecodeJSON(d)
-					d.UnderItem(len(m.FixedVar)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.FixedVar), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("fixedVar", mark)
 		case "freqDroop":
 			d.Once(&seen, 5, "freqDroop")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.FreqDroop = make([]FreqDroopGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.FreqDroop = append(m.FreqDroop, FreqDroopGet{})
 					m.FreqDroop[len(m.FreqDroop)-1].DecodeJSON(d)
-					d.UnderItem(len(m.FreqDroop)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.FreqDroop), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("freqDroop", mark)
 		case "gradient":
 			d.Once(&seen, 6, "gradient")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Gradient = make([]GradientGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Gradient = append(m.Gradient, GradientGet{})
 					m.Gradient[len(m.Gradient)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Gradient)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Gradient), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("gradient", mark)
 		case "limitMaxDischarge":
 			d.Once(&seen, 7, "limitMaxDischarge")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.LimitMaxDischarge = make([]LimitMaxDischargeGet, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.LimitMaxDischarge = append(m.LimitMaxDischarge, LimitMaxDischargeGet{})
 					m.LimitMaxDischarge[len(m.LimitMaxDischarge)-1].DecodeJSON(d)
-					d.UnderItem(len(m.LimitMaxDischarge)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.LimitMaxDischarge), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("limitMaxDischarge", mark)
 		case "requestId":
@@ -11202,7 +11270,9 @@ func (m *RequestBatterySwapRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "idToken":
-			d.Once(&seen, 0, "idToken")
+			if !d.Once(&seen, 0, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -11385,7 +11455,9 @@ func (m *RequestStartTransactionRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			d.Under("groupIdToken", mark)
 		case "idToken":
-			d.Once(&seen, 2, "idToken")
+			if !d.Once(&seen, 2, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -11907,7 +11979,9 @@ func (m *ReserveNowRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.ConnectorType = ocpp.Some(v)
 			}
 		case "idToken":
-			d.Once(&seen, 3, "idToken")
+			if !d.Once(&seen, 3, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -12405,14 +12479,15 @@ func (m *SendLocalListRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "localAuthorizationList")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.LocalAuthorizationList = make([]AuthorizationData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.LocalAuthorizationList = append(m.LocalAuthorizationList, AuthorizationData{})
 					m.LocalAuthorizationList[len(m.LocalAuthorizationList)-1].DecodeJSON(d)
-					d.UnderItem(len(m.LocalAuthorizationList)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.LocalAuthorizationList), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("localAuthorizationList", mark)
 		case "versionNumber":
@@ -12603,7 +12678,9 @@ func (m *SetChargingProfileRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSEID = v
 			}
 		case "chargingProfile":
-			d.Once(&seen, 1, "chargingProfile")
+			if !d.Once(&seen, 1, "chargingProfile") {
+				m.ChargingProfile = ChargingProfile{}
+			}
 			if d.Null("chargingProfile") {
 				continue
 			}
@@ -12989,15 +13066,16 @@ func (m *SetDERControlResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "supersededIds")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SupersededIDs = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 36); ok {
 						m.SupersededIDs = append(m.SupersededIDs, v)
 					}
-					d.UnderItem(len(m.SupersededIDs)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SupersededIDs), 1, 24)
+				d.Items("", n, 1, 24)
 			}
 			d.Under("supersededIds", mark)
 		case "customData":
@@ -13080,7 +13158,9 @@ func (m *SetDefaultTariffRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSEID = v
 			}
 		case "tariff":
-			d.Once(&seen, 1, "tariff")
+			if !d.Once(&seen, 1, "tariff") {
+				m.Tariff = Tariff{}
+			}
 			if d.Null("tariff") {
 				continue
 			}
@@ -13238,7 +13318,9 @@ func (m *SetDisplayMessageRequest) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "message":
-			d.Once(&seen, 0, "message")
+			if !d.Once(&seen, 0, "message") {
+				m.Message = MessageInfo{}
+			}
 			if d.Null("message") {
 				continue
 			}
@@ -13718,7 +13800,9 @@ func (m *SetNetworkProfileRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.ConfigurationSlot = v
 			}
 		case "connectionData":
-			d.Once(&seen, 1, "connectionData")
+			if !d.Once(&seen, 1, "connectionData") {
+				m.ConnectionData = NetworkConnectionProfile{}
+			}
 			if d.Null("connectionData") {
 				continue
 			}
@@ -13882,14 +13966,15 @@ func (m *SetVariableMonitoringRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetMonitoringData = make([]SetMonitoringData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetMonitoringData = append(m.SetMonitoringData, SetMonitoringData{})
 					m.SetMonitoringData[len(m.SetMonitoringData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetMonitoringData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetMonitoringData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setMonitoringData", mark)
 		case "customData":
@@ -13975,14 +14060,15 @@ func (m *SetVariableMonitoringResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetMonitoringResult = make([]SetMonitoringResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetMonitoringResult = append(m.SetMonitoringResult, SetMonitoringResult{})
 					m.SetMonitoringResult[len(m.SetMonitoringResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetMonitoringResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetMonitoringResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setMonitoringResult", mark)
 		case "customData":
@@ -14056,14 +14142,15 @@ func (m *SetVariablesRequest) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetVariableData = make([]SetVariableData, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetVariableData = append(m.SetVariableData, SetVariableData{})
 					m.SetVariableData[len(m.SetVariableData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetVariableData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetVariableData), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setVariableData", mark)
 		case "customData":
@@ -14145,14 +14232,15 @@ func (m *SetVariablesResponse) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SetVariableResult = make([]SetVariableResult, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SetVariableResult = append(m.SetVariableResult, SetVariableResult{})
 					m.SetVariableResult[len(m.SetVariableResult)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SetVariableResult)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SetVariableResult), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("setVariableResult", mark)
 		case "customData":
@@ -14608,14 +14696,15 @@ func (m *TransactionEventRequest) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "meterValue")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MeterValue = make([]MeterValue, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MeterValue = append(m.MeterValue, MeterValue{})
 					m.MeterValue[len(m.MeterValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MeterValue)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MeterValue), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("meterValue", mark)
 		case "timestamp":
@@ -14679,7 +14768,9 @@ func (m *TransactionEventRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.EVSESleep = ocpp.Some(v)
 			}
 		case "transactionInfo":
-			d.Once(&seen, 12, "transactionInfo")
+			if !d.Once(&seen, 12, "transactionInfo") {
+				m.TransactionInfo = Transaction{}
+			}
 			if d.Null("transactionInfo") {
 				continue
 			}
@@ -14863,14 +14954,15 @@ func (m *TransactionEventResponse) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 5, "updatedPersonalMessageExtra")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.UpdatedPersonalMessageExtra = make([]MessageContent, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.UpdatedPersonalMessageExtra = append(m.UpdatedPersonalMessageExtra, MessageContent{})
 					m.UpdatedPersonalMessageExtra[len(m.UpdatedPersonalMessageExtra)-1].DecodeJSON(d)
-					d.UnderItem(len(m.UpdatedPersonalMessageExtra)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.UpdatedPersonalMessageExtra), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("updatedPersonalMessageExtra", mark)
 		case "customData":
@@ -15456,7 +15548,9 @@ func (m *UpdateDynamicScheduleRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.ChargingProfileID = v
 			}
 		case "scheduleUpdate":
-			d.Once(&seen, 1, "scheduleUpdate")
+			if !d.Once(&seen, 1, "scheduleUpdate") {
+				m.ScheduleUpdate = ChargingScheduleUpdate{}
+			}
 			if d.Null("scheduleUpdate") {
 				continue
 			}
@@ -15637,7 +15731,9 @@ func (m *UpdateFirmwareRequest) DecodeJSON(d *ocpp.Decoder) {
 				m.RequestID = v
 			}
 		case "firmware":
-			d.Once(&seen, 3, "firmware")
+			if !d.Once(&seen, 3, "firmware") {
+				m.Firmware = Firmware{}
+			}
 			if d.Null("firmware") {
 				continue
 			}

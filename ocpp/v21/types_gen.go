@@ -313,28 +313,30 @@ func (m *AbsolutePriceSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.PriceRuleStacks = make([]PriceRuleStack, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.PriceRuleStacks = append(m.PriceRuleStacks, PriceRuleStack{})
 					m.PriceRuleStacks[len(m.PriceRuleStacks)-1].DecodeJSON(d)
-					d.UnderItem(len(m.PriceRuleStacks)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.PriceRuleStacks), 1, 1024)
+				d.Items("", n, 1, 1024)
 			}
 			d.Under("priceRuleStacks", mark)
 		case "taxRules":
 			d.Once(&seen, 9, "taxRules")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TaxRules = make([]TaxRule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.TaxRules = append(m.TaxRules, TaxRule{})
 					m.TaxRules[len(m.TaxRules)-1].DecodeJSON(d)
-					d.UnderItem(len(m.TaxRules)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.TaxRules), 1, 10)
+				d.Items("", n, 1, 10)
 			}
 			d.Under("taxRules", mark)
 		case "overstayRuleList":
@@ -349,14 +351,15 @@ func (m *AbsolutePriceSchedule) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 11, "additionalSelectedServices")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.AdditionalSelectedServices = make([]AdditionalSelectedServices, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.AdditionalSelectedServices = append(m.AdditionalSelectedServices, AdditionalSelectedServices{})
 					m.AdditionalSelectedServices[len(m.AdditionalSelectedServices)-1].DecodeJSON(d)
-					d.UnderItem(len(m.AdditionalSelectedServices)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.AdditionalSelectedServices), 1, 5)
+				d.Items("", n, 1, 5)
 			}
 			d.Under("additionalSelectedServices", mark)
 		case "customData":
@@ -523,7 +526,9 @@ func (m *AdditionalSelectedServices) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "serviceFee":
-			d.Once(&seen, 0, "serviceFee")
+			if !d.Once(&seen, 0, "serviceFee") {
+				m.ServiceFee = RationalNumber{}
+			}
 			if d.Null("serviceFee") {
 				continue
 			}
@@ -695,7 +700,9 @@ func (m *AuthorizationData) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "idToken":
-			d.Once(&seen, 0, "idToken")
+			if !d.Once(&seen, 0, "idToken") {
+				m.IDToken = IDToken{}
+			}
 			if d.Null("idToken") {
 				continue
 			}
@@ -960,7 +967,9 @@ func (m *CertificateHashDataChain) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "certificateHashData":
-			d.Once(&seen, 0, "certificateHashData")
+			if !d.Once(&seen, 0, "certificateHashData") {
+				m.CertificateHashData = CertificateHashData{}
+			}
 			if d.Null("certificateHashData") {
 				continue
 			}
@@ -982,14 +991,15 @@ func (m *CertificateHashDataChain) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "childCertificateHashData")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChildCertificateHashData = make([]CertificateHashData, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChildCertificateHashData = append(m.ChildCertificateHashData, CertificateHashData{})
 					m.ChildCertificateHashData[len(m.ChildCertificateHashData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChildCertificateHashData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChildCertificateHashData), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("childCertificateHashData", mark)
 		case "customData":
@@ -1053,7 +1063,9 @@ func (m *CertificateStatus) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "certificateHashData":
-			d.Once(&seen, 0, "certificateHashData")
+			if !d.Once(&seen, 0, "certificateHashData") {
+				m.CertificateHashData = CertificateHashData{}
+			}
 			if d.Null("certificateHashData") {
 				continue
 			}
@@ -1145,7 +1157,9 @@ func (m *CertificateStatusRequestInfo) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "certificateHashData":
-			d.Once(&seen, 0, "certificateHashData")
+			if !d.Once(&seen, 0, "certificateHashData") {
+				m.CertificateHashData = CertificateHashData{}
+			}
 			if d.Null("certificateHashData") {
 				continue
 			}
@@ -1170,15 +1184,16 @@ func (m *CertificateStatusRequestInfo) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Urls = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 2000); ok {
 						m.Urls = append(m.Urls, v)
 					}
-					d.UnderItem(len(m.Urls)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Urls), 1, 5)
+				d.Items("", n, 1, 5)
 			}
 			d.Under("urls", mark)
 		case "customData":
@@ -1376,8 +1391,9 @@ func (m *ChargingNeeds) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 6, "availableEnergyTransfer")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.AvailableEnergyTransfer = make([]EnergyTransferMode, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.AvailableEnergyTransfer = append(m.AvailableEnergyTransfer, EnergyTransferMode(v))
@@ -1385,9 +1401,9 @@ func (m *ChargingNeeds) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.AvailableEnergyTransfer)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.AvailableEnergyTransfer), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("availableEnergyTransfer", mark)
 		case "controlMode":
@@ -1504,14 +1520,15 @@ func (m *ChargingPeriod) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "dimensions")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Dimensions = make([]CostDimension, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Dimensions = append(m.Dimensions, CostDimension{})
 					m.Dimensions[len(m.Dimensions)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Dimensions)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Dimensions), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("dimensions", mark)
 		case "tariffId":
@@ -1672,14 +1689,15 @@ func (m *ChargingProfile) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedule = make([]ChargingSchedule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedule = append(m.ChargingSchedule, ChargingSchedule{})
 					m.ChargingSchedule[len(m.ChargingSchedule)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedule)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedule), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("chargingSchedule", mark)
 		case "invalidAfterOfflineDuration":
@@ -1817,30 +1835,32 @@ func (m *ChargingProfileCriterion) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "chargingProfileId")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingProfileID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.Int(""); ok {
 						m.ChargingProfileID = append(m.ChargingProfileID, v)
 					}
-					d.UnderItem(len(m.ChargingProfileID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingProfileID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingProfileId", mark)
 		case "chargingLimitSource":
 			d.Once(&seen, 3, "chargingLimitSource")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingLimitSource = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 20); ok {
 						m.ChargingLimitSource = append(m.ChargingLimitSource, v)
 					}
-					d.UnderItem(len(m.ChargingLimitSource)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingLimitSource), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("chargingLimitSource", mark)
 		case "customData":
@@ -1993,14 +2013,15 @@ func (m *ChargingSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedulePeriod = make([]ChargingSchedulePeriod, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedulePeriod = append(m.ChargingSchedulePeriod, ChargingSchedulePeriod{})
 					m.ChargingSchedulePeriod[len(m.ChargingSchedulePeriod)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedulePeriod)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedulePeriod), 1, 1024)
+				d.Items("", n, 1, 1024)
 			}
 			d.Under("chargingSchedulePeriod", mark)
 		case "randomizedDelay":
@@ -2262,28 +2283,30 @@ func (m *ChargingSchedulePeriod) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 19, "v2xFreqWattCurve")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.V2XFreqWattCurve = make([]V2XFreqWattPoint, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.V2XFreqWattCurve = append(m.V2XFreqWattCurve, V2XFreqWattPoint{})
 					m.V2XFreqWattCurve[len(m.V2XFreqWattCurve)-1].DecodeJSON(d)
-					d.UnderItem(len(m.V2XFreqWattCurve)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.V2XFreqWattCurve), 1, 20)
+				d.Items("", n, 1, 20)
 			}
 			d.Under("v2xFreqWattCurve", mark)
 		case "v2xSignalWattCurve":
 			d.Once(&seen, 20, "v2xSignalWattCurve")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.V2XSignalWattCurve = make([]V2XSignalWattPoint, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.V2XSignalWattCurve = append(m.V2XSignalWattCurve, V2XSignalWattPoint{})
 					m.V2XSignalWattCurve[len(m.V2XSignalWattCurve)-1].DecodeJSON(d)
-					d.UnderItem(len(m.V2XSignalWattCurve)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.V2XSignalWattCurve), 1, 20)
+				d.Items("", n, 1, 20)
 			}
 			d.Under("v2xSignalWattCurve", mark)
 		case "customData":
@@ -2989,7 +3012,9 @@ func (m *ComponentVariable) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "component":
-			d.Once(&seen, 0, "component")
+			if !d.Once(&seen, 0, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -3100,14 +3125,15 @@ func (m *CompositeSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingSchedulePeriod = make([]ChargingSchedulePeriod, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingSchedulePeriod = append(m.ChargingSchedulePeriod, ChargingSchedulePeriod{})
 					m.ChargingSchedulePeriod[len(m.ChargingSchedulePeriod)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingSchedulePeriod)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingSchedulePeriod), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingSchedulePeriod", mark)
 		case "customData":
@@ -3182,7 +3208,9 @@ func (m *ConstantStreamData) DecodeJSON(d *ocpp.Decoder) {
 				m.ID = v
 			}
 		case "params":
-			d.Once(&seen, 1, "params")
+			if !d.Once(&seen, 1, "params") {
+				m.Params = PeriodicEventStreamParams{}
+			}
 			if d.Null("params") {
 				continue
 			}
@@ -3263,14 +3291,15 @@ func (m *ConsumptionCost) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Cost = make([]Cost, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Cost = append(m.Cost, Cost{})
 					m.Cost[len(m.Cost)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Cost)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Cost), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("cost", mark)
 		case "customData":
@@ -3414,18 +3443,21 @@ func (m *CostDetails) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "chargingPeriods")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ChargingPeriods = make([]ChargingPeriod, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ChargingPeriods = append(m.ChargingPeriods, ChargingPeriod{})
 					m.ChargingPeriods[len(m.ChargingPeriods)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ChargingPeriods)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ChargingPeriods), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("chargingPeriods", mark)
 		case "totalCost":
-			d.Once(&seen, 1, "totalCost")
+			if !d.Once(&seen, 1, "totalCost") {
+				m.TotalCost = TotalCost{}
+			}
 			if d.Null("totalCost") {
 				continue
 			}
@@ -3433,7 +3465,9 @@ func (m *CostDetails) DecodeJSON(d *ocpp.Decoder) {
 			m.TotalCost.DecodeJSON(d)
 			d.Under("totalCost", mark)
 		case "totalUsage":
-			d.Once(&seen, 2, "totalUsage")
+			if !d.Once(&seen, 2, "totalUsage") {
+				m.TotalUsage = TotalUsage{}
+			}
 			if d.Null("totalUsage") {
 				continue
 			}
@@ -3750,8 +3784,9 @@ func (m *DERChargingParameters) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "evSupportedDERControl")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVSupportedDERControl = make([]DERControl, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.EVSupportedDERControl = append(m.EVSupportedDERControl, DERControl(v))
@@ -3759,9 +3794,9 @@ func (m *DERChargingParameters) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.EVSupportedDERControl)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVSupportedDERControl), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("evSupportedDERControl", mark)
 		case "evOverExcitedMaxDischargePower":
@@ -3928,8 +3963,9 @@ func (m *DERChargingParameters) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 33, "evIslandingDetectionMethod")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVIslandingDetectionMethod = make([]IslandingDetection, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.EVIslandingDetectionMethod = append(m.EVIslandingDetectionMethod, IslandingDetection(v))
@@ -3937,9 +3973,9 @@ func (m *DERChargingParameters) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.EVIslandingDetectionMethod)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVIslandingDetectionMethod), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("evIslandingDetectionMethod", mark)
 		case "evIslandingTripTime":
@@ -4207,14 +4243,15 @@ func (m *DERCurve) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.CurveData = make([]DERCurvePoints, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.CurveData = append(m.CurveData, DERCurvePoints{})
 					m.CurveData[len(m.CurveData)-1].DecodeJSON(d)
-					d.UnderItem(len(m.CurveData)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.CurveData), 1, 10)
+				d.Items("", n, 1, 10)
 			}
 			d.Under("curveData", mark)
 		case "hysteresis":
@@ -4361,7 +4398,9 @@ func (m *DERCurveGet) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "curve":
-			d.Once(&seen, 0, "curve")
+			if !d.Once(&seen, 0, "curve") {
+				m.Curve = DERCurve{}
+			}
 			if d.Null("curve") {
 				continue
 			}
@@ -4548,14 +4587,15 @@ func (m *EVAbsolutePriceSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVAbsolutePriceScheduleEntries = make([]EVAbsolutePriceScheduleEntry, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.EVAbsolutePriceScheduleEntries = append(m.EVAbsolutePriceScheduleEntries, EVAbsolutePriceScheduleEntry{})
 					m.EVAbsolutePriceScheduleEntries[len(m.EVAbsolutePriceScheduleEntries)-1].DecodeJSON(d)
-					d.UnderItem(len(m.EVAbsolutePriceScheduleEntries)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVAbsolutePriceScheduleEntries), 1, 1024)
+				d.Items("", n, 1, 1024)
 			}
 			d.Under("evAbsolutePriceScheduleEntries", mark)
 		case "priceAlgorithm":
@@ -4641,14 +4681,15 @@ func (m *EVAbsolutePriceScheduleEntry) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVPriceRule = make([]EVPriceRule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.EVPriceRule = append(m.EVPriceRule, EVPriceRule{})
 					m.EVPriceRule[len(m.EVPriceRule)-1].DecodeJSON(d)
-					d.UnderItem(len(m.EVPriceRule)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVPriceRule), 1, 8)
+				d.Items("", n, 1, 8)
 			}
 			d.Under("evPriceRule", mark)
 		case "customData":
@@ -4716,7 +4757,9 @@ func (m *EVEnergyOffer) DecodeJSON(d *ocpp.Decoder) {
 			}
 			d.Under("evAbsolutePriceSchedule", mark)
 		case "evPowerSchedule":
-			d.Once(&seen, 1, "evPowerSchedule")
+			if !d.Once(&seen, 1, "evPowerSchedule") {
+				m.EVPowerSchedule = EVPowerSchedule{}
+			}
 			if d.Null("evPowerSchedule") {
 				continue
 			}
@@ -4781,14 +4824,15 @@ func (m *EVPowerSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVPowerScheduleEntries = make([]EVPowerScheduleEntry, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.EVPowerScheduleEntries = append(m.EVPowerScheduleEntries, EVPowerScheduleEntry{})
 					m.EVPowerScheduleEntries[len(m.EVPowerScheduleEntries)-1].DecodeJSON(d)
-					d.UnderItem(len(m.EVPowerScheduleEntries)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVPowerScheduleEntries), 1, 1024)
+				d.Items("", n, 1, 1024)
 			}
 			d.Under("evPowerScheduleEntries", mark)
 		case "timeAnchor":
@@ -5178,7 +5222,9 @@ func (m *EnterServiceGet) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "enterService":
-			d.Once(&seen, 0, "enterService")
+			if !d.Once(&seen, 0, "enterService") {
+				m.EnterService = EnterService{}
+			}
 			if d.Null("enterService") {
 				continue
 			}
@@ -5315,7 +5361,9 @@ func (m *EventData) DecodeJSON(d *ocpp.Decoder) {
 				m.TransactionID = ocpp.Some(v)
 			}
 		case "component":
-			d.Once(&seen, 9, "component")
+			if !d.Once(&seen, 9, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -5339,7 +5387,9 @@ func (m *EventData) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "variable":
-			d.Once(&seen, 12, "variable")
+			if !d.Once(&seen, 12, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -5632,7 +5682,9 @@ func (m *FixedPFGet) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "fixedPF":
-			d.Once(&seen, 0, "fixedPF")
+			if !d.Once(&seen, 0, "fixedPF") {
+				m.FixedPF = FixedPF{}
+			}
 			if d.Null("fixedPF") {
 				continue
 			}
@@ -5818,7 +5870,9 @@ func (m *FixedVarGet) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "fixedVar":
-			d.Once(&seen, 0, "fixedVar")
+			if !d.Once(&seen, 0, "fixedVar") {
+				m.FixedVar = FixedVar{}
+			}
 			if d.Null("fixedVar") {
 				continue
 			}
@@ -6034,7 +6088,9 @@ func (m *FreqDroopGet) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "freqDroop":
-			d.Once(&seen, 0, "freqDroop")
+			if !d.Once(&seen, 0, "freqDroop") {
+				m.FreqDroop = FreqDroop{}
+			}
 			if d.Null("freqDroop") {
 				continue
 			}
@@ -6128,7 +6184,9 @@ func (m *GetVariableData) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "component":
-			d.Once(&seen, 1, "component")
+			if !d.Once(&seen, 1, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -6136,7 +6194,9 @@ func (m *GetVariableData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 2, "variable")
+			if !d.Once(&seen, 2, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -6233,7 +6293,9 @@ func (m *GetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 				m.AttributeValue = ocpp.Some(v)
 			}
 		case "component":
-			d.Once(&seen, 4, "component")
+			if !d.Once(&seen, 4, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -6241,7 +6303,9 @@ func (m *GetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 5, "variable")
+			if !d.Once(&seen, 5, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -6388,7 +6452,9 @@ func (m *GradientGet) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "gradient":
-			d.Once(&seen, 0, "gradient")
+			if !d.Once(&seen, 0, "gradient") {
+				m.Gradient = Gradient{}
+			}
 			if d.Null("gradient") {
 				continue
 			}
@@ -6535,14 +6601,15 @@ func (m *IDToken) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 0, "additionalInfo")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.AdditionalInfo = make([]AdditionalInfo, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.AdditionalInfo = append(m.AdditionalInfo, AdditionalInfo{})
 					m.AdditionalInfo[len(m.AdditionalInfo)-1].DecodeJSON(d)
-					d.UnderItem(len(m.AdditionalInfo)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.AdditionalInfo), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("additionalInfo", mark)
 		case "idToken":
@@ -6668,15 +6735,16 @@ func (m *IDTokenInfo) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 6, "evseId")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVSEID = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.IntRange("", 0, ocpp.MaxInt); ok {
 						m.EVSEID = append(m.EVSEID, v)
 					}
-					d.UnderItem(len(m.EVSEID)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVSEID), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("evseId", mark)
 		case "personalMessage":
@@ -6956,7 +7024,9 @@ func (m *LimitMaxDischargeGet) DecodeJSON(d *ocpp.Decoder) {
 				m.IsSuperseded = v
 			}
 		case "limitMaxDischarge":
-			d.Once(&seen, 3, "limitMaxDischarge")
+			if !d.Once(&seen, 3, "limitMaxDischarge") {
+				m.LimitMaxDischarge = LimitMaxDischarge{}
+			}
 			if d.Null("limitMaxDischarge") {
 				continue
 			}
@@ -7226,7 +7296,9 @@ func (m *MessageInfo) DecodeJSON(d *ocpp.Decoder) {
 				m.TransactionID = ocpp.Some(v)
 			}
 		case "message":
-			d.Once(&seen, 7, "message")
+			if !d.Once(&seen, 7, "message") {
+				m.Message = MessageContent{}
+			}
 			if d.Null("message") {
 				continue
 			}
@@ -7237,14 +7309,15 @@ func (m *MessageInfo) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 8, "messageExtra")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.MessageExtra = make([]MessageContent, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.MessageExtra = append(m.MessageExtra, MessageContent{})
 					m.MessageExtra[len(m.MessageExtra)-1].DecodeJSON(d)
-					d.UnderItem(len(m.MessageExtra)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.MessageExtra), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("messageExtra", mark)
 		case "customData":
@@ -7334,14 +7407,15 @@ func (m *MeterValue) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SampledValue = make([]SampledValue, 0, 4)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SampledValue = append(m.SampledValue, SampledValue{})
 					m.SampledValue[len(m.SampledValue)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SampledValue)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SampledValue), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("sampledValue", mark)
 		case "timestamp":
@@ -7468,7 +7542,9 @@ func (m *MonitoringData) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "component":
-			d.Once(&seen, 0, "component")
+			if !d.Once(&seen, 0, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -7476,7 +7552,9 @@ func (m *MonitoringData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 1, "variable")
+			if !d.Once(&seen, 1, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -7490,14 +7568,15 @@ func (m *MonitoringData) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.VariableMonitoring = make([]VariableMonitoring, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.VariableMonitoring = append(m.VariableMonitoring, VariableMonitoring{})
 					m.VariableMonitoring[len(m.VariableMonitoring)-1].DecodeJSON(d)
-					d.UnderItem(len(m.VariableMonitoring)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.VariableMonitoring), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("variableMonitoring", mark)
 		case "customData":
@@ -7825,7 +7904,9 @@ func (m *OverstayRule) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "overstayFee":
-			d.Once(&seen, 0, "overstayFee")
+			if !d.Once(&seen, 0, "overstayFee") {
+				m.OverstayFee = RationalNumber{}
+			}
 			if d.Null("overstayFee") {
 				continue
 			}
@@ -7924,14 +8005,15 @@ func (m *OverstayRuleList) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.OverstayRule = make([]OverstayRule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.OverstayRule = append(m.OverstayRule, OverstayRule{})
 					m.OverstayRule[len(m.OverstayRule)-1].DecodeJSON(d)
-					d.UnderItem(len(m.OverstayRule)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.OverstayRule), 1, 5)
+				d.Items("", n, 1, 5)
 			}
 			d.Under("overstayRule", mark)
 		case "overstayTimeThreshold":
@@ -8072,14 +8154,15 @@ func (m *Price) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "taxRates")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TaxRates = make([]TaxRate, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.TaxRates = append(m.TaxRates, TaxRate{})
 					m.TaxRates[len(m.TaxRates)-1].DecodeJSON(d)
-					d.UnderItem(len(m.TaxRates)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.TaxRates), 1, 5)
+				d.Items("", n, 1, 5)
 			}
 			d.Under("taxRates", mark)
 		case "customData":
@@ -8151,14 +8234,15 @@ func (m *PriceLevelSchedule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.PriceLevelScheduleEntries = make([]PriceLevelScheduleEntry, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.PriceLevelScheduleEntries = append(m.PriceLevelScheduleEntries, PriceLevelScheduleEntry{})
 					m.PriceLevelScheduleEntries[len(m.PriceLevelScheduleEntries)-1].DecodeJSON(d)
-					d.UnderItem(len(m.PriceLevelScheduleEntries)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.PriceLevelScheduleEntries), 1, 100)
+				d.Items("", n, 1, 100)
 			}
 			d.Under("priceLevelScheduleEntries", mark)
 		case "timeAnchor":
@@ -8339,7 +8423,9 @@ func (m *PriceRule) DecodeJSON(d *ocpp.Decoder) {
 				m.RenewableGenerationPercentage = ocpp.Some(v)
 			}
 		case "energyFee":
-			d.Once(&seen, 3, "energyFee")
+			if !d.Once(&seen, 3, "energyFee") {
+				m.EnergyFee = RationalNumber{}
+			}
 			if d.Null("energyFee") {
 				continue
 			}
@@ -8355,7 +8441,9 @@ func (m *PriceRule) DecodeJSON(d *ocpp.Decoder) {
 			}
 			d.Under("parkingFee", mark)
 		case "powerRangeStart":
-			d.Once(&seen, 5, "powerRangeStart")
+			if !d.Once(&seen, 5, "powerRangeStart") {
+				m.PowerRangeStart = RationalNumber{}
+			}
 			if d.Null("powerRangeStart") {
 				continue
 			}
@@ -8442,14 +8530,15 @@ func (m *PriceRuleStack) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.PriceRule = make([]PriceRule, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.PriceRule = append(m.PriceRule, PriceRule{})
 					m.PriceRule[len(m.PriceRule)-1].DecodeJSON(d)
-					d.UnderItem(len(m.PriceRule)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.PriceRule), 1, 8)
+				d.Items("", n, 1, 8)
 			}
 			d.Under("priceRule", mark)
 		case "customData":
@@ -8708,7 +8797,9 @@ func (m *ReportData) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "component":
-			d.Once(&seen, 0, "component")
+			if !d.Once(&seen, 0, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -8716,7 +8807,9 @@ func (m *ReportData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 1, "variable")
+			if !d.Once(&seen, 1, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -8730,14 +8823,15 @@ func (m *ReportData) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.VariableAttribute = make([]VariableAttribute, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.VariableAttribute = append(m.VariableAttribute, VariableAttribute{})
 					m.VariableAttribute[len(m.VariableAttribute)-1].DecodeJSON(d)
-					d.UnderItem(len(m.VariableAttribute)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.VariableAttribute), 1, 4)
+				d.Items("", n, 1, 4)
 			}
 			d.Under("variableAttribute", mark)
 		case "variableCharacteristics":
@@ -8837,14 +8931,15 @@ func (m *SalesTariff) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.SalesTariffEntry = make([]SalesTariffEntry, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SalesTariffEntry = append(m.SalesTariffEntry, SalesTariffEntry{})
 					m.SalesTariffEntry[len(m.SalesTariffEntry)-1].DecodeJSON(d)
-					d.UnderItem(len(m.SalesTariffEntry)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.SalesTariffEntry), 1, 1024)
+				d.Items("", n, 1, 1024)
 			}
 			d.Under("salesTariffEntry", mark)
 		case "customData":
@@ -8913,7 +9008,9 @@ func (m *SalesTariffEntry) DecodeJSON(d *ocpp.Decoder) {
 		}
 		switch key {
 		case "relativeTimeInterval":
-			d.Once(&seen, 0, "relativeTimeInterval")
+			if !d.Once(&seen, 0, "relativeTimeInterval") {
+				m.RelativeTimeInterval = RelativeTimeInterval{}
+			}
 			if d.Null("relativeTimeInterval") {
 				continue
 			}
@@ -8929,14 +9026,15 @@ func (m *SalesTariffEntry) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "consumptionCost")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.ConsumptionCost = make([]ConsumptionCost, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.ConsumptionCost = append(m.ConsumptionCost, ConsumptionCost{})
 					m.ConsumptionCost[len(m.ConsumptionCost)-1].DecodeJSON(d)
-					d.UnderItem(len(m.ConsumptionCost)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.ConsumptionCost), 1, 3)
+				d.Items("", n, 1, 3)
 			}
 			d.Under("consumptionCost", mark)
 		case "customData":
@@ -9183,7 +9281,9 @@ func (m *SetMonitoringData) DecodeJSON(d *ocpp.Decoder) {
 				m.Severity = v
 			}
 		case "component":
-			d.Once(&seen, 6, "component")
+			if !d.Once(&seen, 6, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -9191,7 +9291,9 @@ func (m *SetMonitoringData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 7, "variable")
+			if !d.Once(&seen, 7, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -9306,7 +9408,9 @@ func (m *SetMonitoringResult) DecodeJSON(d *ocpp.Decoder) {
 				}
 			}
 		case "component":
-			d.Once(&seen, 4, "component")
+			if !d.Once(&seen, 4, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -9314,7 +9418,9 @@ func (m *SetMonitoringResult) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 5, "variable")
+			if !d.Once(&seen, 5, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -9411,7 +9517,9 @@ func (m *SetVariableData) DecodeJSON(d *ocpp.Decoder) {
 				m.AttributeValue = v
 			}
 		case "component":
-			d.Once(&seen, 2, "component")
+			if !d.Once(&seen, 2, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -9419,7 +9527,9 @@ func (m *SetVariableData) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 3, "variable")
+			if !d.Once(&seen, 3, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -9512,7 +9622,9 @@ func (m *SetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 			}
 			d.Under("attributeStatusInfo", mark)
 		case "component":
-			d.Once(&seen, 3, "component")
+			if !d.Once(&seen, 3, "component") {
+				m.Component = Component{}
+			}
 			if d.Null("component") {
 				continue
 			}
@@ -9520,7 +9632,9 @@ func (m *SetVariableResult) DecodeJSON(d *ocpp.Decoder) {
 			m.Component.DecodeJSON(d)
 			d.Under("component", mark)
 		case "variable":
-			d.Once(&seen, 4, "variable")
+			if !d.Once(&seen, 4, "variable") {
+				m.Variable = Variable{}
+			}
 			if d.Null("variable") {
 				continue
 			}
@@ -9822,14 +9936,15 @@ func (m *Tariff) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 1, "description")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Description = make([]MessageContent, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Description = append(m.Description, MessageContent{})
 					m.Description[len(m.Description)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Description)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Description), 1, 10)
+				d.Items("", n, 1, 10)
 			}
 			d.Under("description", mark)
 		case "currency":
@@ -10034,30 +10149,32 @@ func (m *TariffAssignment) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 3, "evseIds")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.EVSEIDs = make([]int, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.IntRange("", 0, ocpp.MaxInt); ok {
 						m.EVSEIDs = append(m.EVSEIDs, v)
 					}
-					d.UnderItem(len(m.EVSEIDs)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.EVSEIDs), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("evseIds", mark)
 		case "idTokens":
 			d.Once(&seen, 4, "idTokens")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.IDTokens = make([]string, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 255); ok {
 						m.IDTokens = append(m.IDTokens, v)
 					}
-					d.UnderItem(len(m.IDTokens)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.IDTokens), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("idTokens", mark)
 		case "customData":
@@ -10159,8 +10276,9 @@ func (m *TariffConditions) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "dayOfWeek")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.DayOfWeek = make([]DayOfWeek, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.DayOfWeek = append(m.DayOfWeek, DayOfWeek(v))
@@ -10168,9 +10286,9 @@ func (m *TariffConditions) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.DayOfWeek)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.DayOfWeek), 1, 7)
+				d.Items("", n, 1, 7)
 			}
 			d.Under("dayOfWeek", mark)
 		case "validFromDate":
@@ -10388,8 +10506,9 @@ func (m *TariffConditionsFixed) DecodeJSON(d *ocpp.Decoder) {
 			d.Once(&seen, 2, "dayOfWeek")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.DayOfWeek = make([]DayOfWeek, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					if v, ok := d.String("", 0); ok {
 						m.DayOfWeek = append(m.DayOfWeek, DayOfWeek(v))
@@ -10397,9 +10516,9 @@ func (m *TariffConditionsFixed) DecodeJSON(d *ocpp.Decoder) {
 							d.BadEnum("", v)
 						}
 					}
-					d.UnderItem(len(m.DayOfWeek)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.DayOfWeek), 1, 7)
+				d.Items("", n, 1, 7)
 			}
 			d.Under("dayOfWeek", mark)
 		case "validFromDate":
@@ -10516,28 +10635,30 @@ func (m *TariffEnergy) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Prices = make([]TariffEnergyPrice, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Prices = append(m.Prices, TariffEnergyPrice{})
 					m.Prices[len(m.Prices)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Prices)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Prices), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("prices", mark)
 		case "taxRates":
 			d.Once(&seen, 1, "taxRates")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TaxRates = make([]TaxRate, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.TaxRates = append(m.TaxRates, TaxRate{})
 					m.TaxRates[len(m.TaxRates)-1].DecodeJSON(d)
-					d.UnderItem(len(m.TaxRates)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.TaxRates), 1, 5)
+				d.Items("", n, 1, 5)
 			}
 			d.Under("taxRates", mark)
 		case "customData":
@@ -10677,28 +10798,30 @@ func (m *TariffFixed) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Prices = make([]TariffFixedPrice, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Prices = append(m.Prices, TariffFixedPrice{})
 					m.Prices[len(m.Prices)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Prices)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Prices), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("prices", mark)
 		case "taxRates":
 			d.Once(&seen, 1, "taxRates")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TaxRates = make([]TaxRate, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.TaxRates = append(m.TaxRates, TaxRate{})
 					m.TaxRates[len(m.TaxRates)-1].DecodeJSON(d)
-					d.UnderItem(len(m.TaxRates)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.TaxRates), 1, 5)
+				d.Items("", n, 1, 5)
 			}
 			d.Under("taxRates", mark)
 		case "customData":
@@ -10838,28 +10961,30 @@ func (m *TariffTime) DecodeJSON(d *ocpp.Decoder) {
 			}
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.Prices = make([]TariffTimePrice, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.Prices = append(m.Prices, TariffTimePrice{})
 					m.Prices[len(m.Prices)-1].DecodeJSON(d)
-					d.UnderItem(len(m.Prices)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.Prices), 1, 0)
+				d.Items("", n, 1, 0)
 			}
 			d.Under("prices", mark)
 		case "taxRates":
 			d.Once(&seen, 1, "taxRates")
 			mark := d.Mark()
 			if d.BeginArray() {
+				n := 0
 				m.TaxRates = make([]TaxRate, 0, 1)
-				for first := true; d.NextItem(first); first = false {
+				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.TaxRates = append(m.TaxRates, TaxRate{})
 					m.TaxRates[len(m.TaxRates)-1].DecodeJSON(d)
-					d.UnderItem(len(m.TaxRates)-1, item)
+					d.UnderItem(n, item)
 				}
-				d.Items("", len(m.TaxRates), 1, 5)
+				d.Items("", n, 1, 5)
 			}
 			d.Under("taxRates", mark)
 		case "customData":
@@ -11124,7 +11249,9 @@ func (m *TaxRule) DecodeJSON(d *ocpp.Decoder) {
 				m.AppliesToMinimumMaximumCost = v
 			}
 		case "taxRate":
-			d.Once(&seen, 7, "taxRate")
+			if !d.Once(&seen, 7, "taxRate") {
+				m.TaxRate = RationalNumber{}
+			}
 			if d.Null("taxRate") {
 				continue
 			}
@@ -11271,7 +11398,9 @@ func (m *TotalCost) DecodeJSON(d *ocpp.Decoder) {
 			}
 			d.Under("reservationFixed", mark)
 		case "total":
-			d.Once(&seen, 8, "total")
+			if !d.Once(&seen, 8, "total") {
+				m.Total = TotalPrice{}
+			}
 			if d.Null("total") {
 				continue
 			}

@@ -245,7 +245,13 @@ func (m *model) emitDecode(b *bytes.Buffer, s *structType) {
 	}
 	b.WriteString("\tvar seen uint64\n\tfor first := true; ; first = false {\n\t\tkey, more := d.NextKey(first)\n\t\tif !more {\n\t\t\tbreak\n\t\t}\n\t\tswitch key {\n")
 	for i, f := range s.fields {
-		fmt.Fprintf(b, "\t\tcase %q:\n\t\t\td.Once(&seen, %d, %q)\n", f.json, i, f.json)
+		fmt.Fprintf(b, "\t\tcase %q:\n", f.json)
+		if f.kind == kindStruct && f.required && !f.array {
+			// A repeated object replaces the first, it does not add to it.
+			fmt.Fprintf(b, "\t\t\tif !d.Once(&seen, %d, %q) {\n\t\t\t\tm.%s = %s{}\n\t\t\t}\n", i, f.json, f.name, f.typ)
+		} else {
+			fmt.Fprintf(b, "\t\t\td.Once(&seen, %d, %q)\n", i, f.json)
+		}
 		f.emitDecode(b)
 	}
 	b.WriteString("\t\tdefault:\n\t\t\td.Unknown(key)\n\t\t}\n\t}\n")
@@ -290,9 +296,9 @@ func (f *field) emitDecode(b *bytes.Buffer) {
 }
 
 func (f *field) emitDecodeArray(b *bytes.Buffer) {
-	b.WriteString("\t\t\tmark := d.Mark()\n\t\t\tif d.BeginArray() {\n")
+	b.WriteString("\t\t\tmark := d.Mark()\n\t\t\tif d.BeginArray() {\n\t\t\t\tn := 0\n")
 	fmt.Fprintf(b, "\t\t\t\tm.%s = make([]%s, 0, %d)\n", f.name, f.typ, f.guess())
-	b.WriteString("\t\t\t\tfor first := true; d.NextItem(first); first = false {\n\t\t\t\t\titem := d.Mark()\n")
+	b.WriteString("\t\t\t\tfor ; d.NextItem(n == 0); n++ {\n\t\t\t\t\titem := d.Mark()\n")
 	switch f.kind {
 	case kindStruct:
 		fmt.Fprintf(b, "\t\t\t\t\tm.%s = append(m.%s, %s{})\n\t\t\t\t\tm.%s[len(m.%s)-1].DecodeJSON(d)\n", f.name, f.name, f.typ, f.name, f.name)
@@ -307,9 +313,9 @@ func (f *field) emitDecodeArray(b *bytes.Buffer) {
 		}
 		b.WriteString("\t\t\t\t\t}\n")
 	}
-	fmt.Fprintf(b, "\t\t\t\t\td.UnderItem(len(m.%s)-1, item)\n\t\t\t\t}\n", f.name)
+	b.WriteString("\t\t\t\t\td.UnderItem(n, item)\n\t\t\t\t}\n")
 	if f.minItems > 0 || f.maxItems > 0 {
-		fmt.Fprintf(b, "\t\t\t\td.Items(\"\", len(m.%s), %d, %d)\n", f.name, f.minItems, f.maxItems)
+		fmt.Fprintf(b, "\t\t\t\td.Items(\"\", n, %d, %d)\n", f.minItems, f.maxItems)
 	}
 	fmt.Fprintf(b, "\t\t\t}\n\t\t\td.Under(%q, mark)\n", f.json)
 }
