@@ -86,7 +86,7 @@ func (b *Bus) subscribe(subject, queue string, fn func(m Msg)) (*Subscription, e
 func (s *Subscription) Unsubscribe() error {
 	s.mu.Lock()
 	s.ended = true
-	s.b.pending.Add(-int64(len(s.queue)))
+	s.b.settled(len(s.queue))
 	s.queue = nil
 	s.mu.Unlock()
 	s.b.mu.Lock()
@@ -166,14 +166,7 @@ func (s *Subscription) run() {
 }
 
 func (s *Subscription) handle(m *nats.Msg) {
-	defer func() {
-		if s.b.pending.Add(-1) == 0 {
-			select {
-			case s.b.idle <- struct{}{}:
-			default:
-			}
-		}
-	}()
+	defer s.b.settled(1)
 	s.mu.Lock()
 	ended := s.ended
 	s.mu.Unlock()
@@ -184,5 +177,15 @@ func (s *Subscription) handle(m *nats.Msg) {
 	}
 	if !ended {
 		s.fn(Msg{Subject: m.Subject, Data: m.Data, m: m})
+	}
+}
+
+// settled counts n messages as handled.
+func (b *Bus) settled(n int) {
+	if b.pending.Add(-int64(n)) == 0 {
+		select {
+		case b.idle <- struct{}{}:
+		default:
+		}
 	}
 }
