@@ -1,0 +1,51 @@
+package translate
+
+import (
+	"strconv"
+	"strings"
+)
+
+// The facts that a dialogue with a 1.6 end keeps in State. Whoever translates the command writes it, whoever
+// translates the notifications that follow reads it.
+const (
+	// keySignRequest is the requestId of the last SignCertificate.
+	keySignRequest = "sign/request"
+	// keyEventID counts the events that stand for what 1.6 reports in other ways.
+	keyEventID = "event/id"
+)
+
+// remoteStartKey is where the remoteStartId of a RequestStartTransaction for a token is, in decimal, until the
+// transaction begins. Identifier strings have no case.
+func remoteStartKey(idTag string) string { return keyRemoteStart + strings.ToLower(idTag) }
+
+// keyRemoteStop is set while a RequestStopTransaction for a transaction id is accepted and not yet carried out.
+func keyRemoteStop(transactionID string) string { return "remotestop/" + transactionID }
+
+// keyStatus is the last status of a 1.6 connector.
+func keyStatus(connector int) string { return "status/" + strconv.Itoa(connector) }
+
+// keyProblem is the last problem of a 1.6 connector: its errorCode and vendorErrorCode with a blank between.
+func keyProblem(connector int) string { return "problem/" + strconv.Itoa(connector) }
+
+// keyChargingState is the last charging state of a connector's transaction, after the transaction id and a blank.
+func keyChargingState(connector int) string { return "chargingstate/" + strconv.Itoa(connector) }
+
+// keyTag is the idTag with which the running transaction of a connector began.
+func keyTag(connector int) string { return "tag/" + strconv.Itoa(connector) }
+
+// nextNumber counts under a key from 1.
+func (t *talk) nextNumber(key string) int {
+	n, err := strconv.Atoi(t.d.State.Get(key))
+	if err != nil || n < 0 || n >= 1<<31-1 {
+		n = 0 // nothing was counted yet, or the count is used up
+	}
+	n++
+	t.d.State.Put(key, strconv.Itoa(n))
+	return n
+}
+
+// number reads a fact that is a number.
+func (t *talk) number(key string) (int, bool) {
+	n, err := strconv.Atoi(t.d.State.Get(key))
+	return n, err == nil
+}

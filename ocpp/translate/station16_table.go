@@ -1,0 +1,3 @@
+package translate
+
+func tableStation16() []Entry { return nil }
