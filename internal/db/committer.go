@@ -176,8 +176,14 @@ func (c *committer) settle(jobs []job) {
 				return
 			}
 		case blameRival:
-			if rivals++; rivals > 10 {
+			rivals++
+			switch {
+			case rivals > maxRivals:
 				c.fail(jobs, err, false)
+				return
+			case rivals > 2 && len(jobs) > 1:
+				// Another node is at the same rows: short transactions pass each other.
+				c.settleEach(jobs, err)
 				return
 			}
 			alone = true
@@ -193,13 +199,22 @@ func (c *committer) settle(jobs []job) {
 				c.fail(jobs, err, false)
 				return
 			default:
-				for i := range jobs {
-					jobs[i].err = err // starts the lone run with a savepoint
-					c.settle(jobs[i : i+1])
-				}
+				c.settleEach(jobs, err)
 				return
 			}
 		}
+	}
+}
+
+// maxRivals bounds how often one fn loses to other nodes before its caller is told.
+const maxRivals = 50
+
+// settleEach gives each job a transaction of its own. The reason is only a mark that
+// makes it start with a savepoint.
+func (c *committer) settleEach(jobs []job, reason error) {
+	for i := range jobs {
+		jobs[i].err = reason
+		c.settle(jobs[i : i+1])
 	}
 }
 
