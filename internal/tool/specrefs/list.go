@@ -18,19 +18,12 @@ var useCasesText string
 var supportText string
 
 // numbers are the requirement numbers of one use case in one document, as they
-// are written, in order. Open means that they were not collected.
-type numbers struct {
-	list []string
-	open bool
-}
+// are written, in order.
+type numbers struct{ list []string }
 
-func (n numbers) has(number string) bool { return n.open || slices.Contains(n.list, number) }
+func (n numbers) has(number string) bool { return slices.Contains(n.list, number) }
 
 func (n *numbers) add(word string) error {
-	if word == "?" {
-		n.open = true
-		return nil
-	}
 	first, last, ranged := strings.Cut(word, "-")
 	if !ranged {
 		last = first

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -30,8 +29,8 @@ func coverage(cases []useCase, support map[string]string, found []finding, c *ca
 The code names the requirements that it follows, as ` + "`OCPP 2.0.1 E02.FR.05`" + ` or ` + "`OCPP 1.6 §4.8`" + `; this page counts them.
 It shows where to look, not how good the work is: the column *Support* is judged and kept by hand.
 
-- **2.0.1**, **2.1**: requirements that are named, of those that exist; a dash where the version lacks the use case,
-  a question mark where their number is not known.
+- **2.0.1**, **2.1**: requirements that are named, of those that exist; a dash where the version lacks the use case;
+  0/0 where it only refers to other use cases.
 - **1.6**: the section of OCPP 1.6, or the use case of the security whitepaper (WP), that says the same.
 - **Named**: different requirements and sections that the code and its tests name.
 `)
@@ -88,11 +87,7 @@ func share(c *catalogue, version, id string, mine []finding) string {
 			named[f.number] = true
 		}
 	}
-	total := "?"
-	if !n.open {
-		total = strconv.Itoa(len(n.list))
-	}
-	return strconv.Itoa(len(named)) + "/" + total
+	return fmt.Sprintf("%d/%d", len(named), len(n.list))
 }
 
 func legacyWords(u useCase) string {

@@ -43,7 +43,7 @@ func TestMentions(t *testing.T) {
 		{"OCPP 2.1 Part 4 4.2.4 and OCPP 2.0.1 Part 4 §5.3", []string{"J2.1 §4.2.4", "J2.0.1 §5.3"}},
 		{"OCPP 2.1 Part 2 3.1", []string{"Part 2 of 2.1 §3.1"}},
 		{"WP A00.FR.206 and WP §7.3", []string{"WP A00.FR.206", "WP §7.3"}},
-		{"OCPP 2.1 Q04.FR.33 is not listed yet", []string{"2.1 Q04.FR.33"}},
+		{"OCPP 2.1 Q04 refers to others", []string{"2.1 Q04"}},
 
 		{"OCPP 1.6 stations that", nil},
 		{"OCPP 2.1 messages, OCPP 1.6 and 2.0.1, OCPP 1.6/2.1", nil},
