@@ -3,6 +3,7 @@ package ocpp
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -29,6 +30,7 @@ type Decoder struct {
 	depth      int
 	strict     bool
 	broken     bool // a syntax error was met: every read fails from here on
+	nul        bool // an escaped U+0000 was met; as it stands it would be a syntax error
 	violations Violations
 }
 
@@ -356,7 +358,7 @@ func (d *Decoder) String(name string, most int) (string, bool) {
 				Reason: fmt.Sprintf("must have at most %d characters, has %d", most, n)})
 		}
 	}
-	if strings.IndexByte(s, 0) >= 0 {
+	if d.nul && strings.IndexByte(s, 0) >= 0 {
 		// No database column, log or PDF can hold it, and no field of OCPP needs it.
 		d.Fail(PropertyConstraintViolation, name, "must not contain U+0000")
 		return "", false
@@ -367,22 +369,46 @@ func (d *Decoder) String(name string, most int) (string, bool) {
 // text reads the string whose opening quote is next.
 func (d *Decoder) text() (string, bool) {
 	start := d.pos + 1
-	for i := start; i < len(d.src); i++ {
-		switch c := d.src[i]; {
-		case c == '"':
-			d.pos = i + 1
-			return d.src[start:i], true
-		case c == '\\':
-			return d.unescape(start, i)
-		case c < 0x20:
-			d.pos = i
-			d.syntax("control character in a string")
-			return "", false
+	i := start + plainPrefix(d.src[start:])
+	if i == len(d.src) {
+		d.pos = i
+		d.syntax("string without end")
+		return "", false
+	}
+	switch d.src[i] {
+	case '"':
+		d.pos = i + 1
+		return d.src[start:i], true
+	case '\\':
+		return d.unescape(start, i)
+	}
+	d.pos = i
+	d.syntax("control character in a string")
+	return "", false
+}
+
+// plainPrefix is the number of bytes before the first quote, backslash or control character, len(s) if there is none.
+// It looks at eight bytes at a time, as most of a payload is inside of strings.
+func plainPrefix(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		quotes, slashes := x^ones*'"', x^ones*'\\'
+		// A borrow reaches only bytes above a true hit, so that the lowest hit is exact.
+		hits := ((x-ones*0x20)&^x | (quotes-ones)&^quotes | (slashes-ones)&^slashes) & tops
+		if hits != 0 {
+			return i + bits.TrailingZeros64(hits)/8
 		}
 	}
-	d.pos = len(d.src)
-	d.syntax("string without end")
-	return "", false
+	for ; i < len(s); i++ {
+		if c := s[i]; c == '"' || c == '\\' || c < 0x20 {
+			break
+		}
+	}
+	return i
 }
 
 // unescape reads the rest of a string from the first backslash at i on.
@@ -428,6 +454,7 @@ func (d *Decoder) unescape(start, i int) (string, bool) {
 				return "", false
 			}
 			b = utf8.AppendRune(b, r)
+			d.nul = d.nul || r == 0
 			n = size
 		default:
 			d.pos = i

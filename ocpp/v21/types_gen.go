@@ -7408,7 +7408,7 @@ func (m *MeterValue) DecodeJSON(d *ocpp.Decoder) {
 			mark := d.Mark()
 			if d.BeginArray() {
 				n := 0
-				m.SampledValue = make([]SampledValue, 0, 4)
+				m.SampledValue = make([]SampledValue, 0, 6)
 				for ; d.NextItem(n == 0); n++ {
 					item := d.Mark()
 					m.SampledValue = append(m.SampledValue, SampledValue{})

@@ -323,7 +323,9 @@ func (f *field) emitDecodeArray(b *bytes.Buffer) {
 // guess is the capacity that an array starts with: most have one item, samples have a handful.
 func (f *field) guess() int {
 	switch f.json {
-	case "sampledValue", "chargingSchedulePeriod", "configurationKey", "reportData", "setVariableData", "getVariableData":
+	case "sampledValue":
+		return 6
+	case "chargingSchedulePeriod", "configurationKey", "reportData", "setVariableData", "getVariableData":
 		return 4
 	}
 	return 1
