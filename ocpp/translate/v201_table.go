@@ -1,0 +1,3 @@
+package translate
+
+func table201() []Entry { return nil }
