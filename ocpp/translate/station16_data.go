@@ -8,11 +8,8 @@ import (
 	"lumela/ocpp/v21"
 )
 
-// Vendor ids of the application notes of the Open Charge Alliance for 1.6.
-const (
-	costVendor = "org.openchargealliance.costmsg"
-	pncVendor  = "org.openchargealliance.iso15118pnc"
-)
+// costVendor is the vendorId of the note "OCPP & California Pricing Requirements" of the Open Charge Alliance.
+const costVendor = "org.openchargealliance.costmsg"
 
 // liftDataTransfer: the data of 1.6 are text, those of 2.1 any JSON; the text stays text.
 func (t *talk) liftDataTransfer(r *v16.DataTransferRequest) (Exchange, error) {
