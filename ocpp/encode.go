@@ -15,10 +15,6 @@ const hexDigits = "0123456789abcdef"
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
 func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
-	if plainPrefix(s) == len(s) && utf8.ValidString(s) {
-		b = append(b, s...)
-		return append(b, '"')
-	}
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
