@@ -8,8 +8,11 @@ import (
 	"lumela/ocpp/v21"
 )
 
-// costVendor is the vendorId of the note "OCPP & California Pricing Requirements" of the Open Charge Alliance.
-const costVendor = "org.openchargealliance.costmsg"
+// Vendor ids of the application notes of the Open Charge Alliance for 1.6: California pricing, and Plug & Charge.
+const (
+	costVendor = "org.openchargealliance.costmsg"
+	pncVendor  = "org.openchargealliance.iso15118pnc"
+)
 
 // liftDataTransfer: the data of 1.6 are text, those of 2.1 any JSON; the text stays text.
 func (t *talk) liftDataTransfer(r *v16.DataTransferRequest) (Exchange, error) {

@@ -8,19 +8,15 @@ import (
 // The facts that a dialogue with a 1.6 end keeps in State. Whoever translates the command writes it, whoever
 // translates the notifications that follow reads it.
 const (
-	// keyFirmwareRequest is the requestId of the last UpdateFirmware: a 1.6 FirmwareStatusNotification has none.
-	keyFirmwareRequest = "firmware/requestId"
-	// keyLogRequest is the requestId of the last upload of a log: a DiagnosticsStatusNotification has none.
-	keyLogRequest = "log/requestId"
 	// keySignRequest is the requestId of the last SignCertificate.
 	keySignRequest = "sign/request"
 	// keyEventID counts the events that stand for what 1.6 reports in other ways.
 	keyEventID = "event/id"
 )
 
-// keyRemoteStart is where the remoteStartId of a RequestStartTransaction for a token is, in decimal, until the
+// remoteStartKey is where the remoteStartId of a RequestStartTransaction for a token is, in decimal, until the
 // transaction begins. Identifier strings have no case.
-func keyRemoteStart(idTag string) string { return "remotestart/" + strings.ToLower(idTag) }
+func remoteStartKey(idTag string) string { return keyRemoteStart + strings.ToLower(idTag) }
 
 // keyRemoteStop is set while a RequestStopTransaction for a transaction id is accepted and not yet carried out.
 func keyRemoteStop(transactionID string) string { return "remotestop/" + transactionID }

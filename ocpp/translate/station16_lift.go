@@ -150,7 +150,7 @@ func (t *talk) liftStart(r *v16.StartTransactionRequest) Exchange {
 			t.lost("reservationId", "2.1 has no negative reservation ids")
 		}
 	}
-	if n, ok := t.number(keyRemoteStart(r.IDTag)); ok {
+	if n, ok := t.number(remoteStartKey(r.IDTag)); ok {
 		req.TriggerReason = v21.TriggerReasonRemoteStart
 		req.TransactionInfo.RemoteStartID = ocpp.Some(n)
 	}
@@ -158,7 +158,7 @@ func (t *talk) liftStart(r *v16.StartTransactionRequest) Exchange {
 	req.TransactionInfo.ChargingState = t.firstChargingState(r.ConnectorID, id)
 	return single(t, req, func(a *v21.TransactionEventResponse) Outcome {
 		f := &talk{d: t.d}
-		s.Put(keyRemoteStart(r.IDTag), "")
+		s.Put(remoteStartKey(r.IDTag), "")
 		info := f.foldVerdict(a, r.ConnectorID)
 		if info == nil {
 			info = &v16.IDTagInfo{Status: v16.AuthorizationStatusAccepted}
