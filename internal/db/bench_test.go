@@ -33,12 +33,20 @@ CREATE TABLE value (
 	text := "INSERT INTO value (" + strings.Join(columns, ", ") + ") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"
 	body := strings.Repeat(`{"measurand":"Power.Active"},`, 8)
 	for _, engine := range []db.Engine{db.SQLite, db.Postgres} {
-		for _, way := range []string{"append", "exec", "exec+1%fail", "exec+read"} {
+		for _, way := range []string{"append", "append+savepoint", "append in order", "exec", "exec+savepoint", "exec+1%fail", "exec+read"} {
 			b.Run(string(engine)+"/"+way, func(b *testing.B) {
 				d := dbtest.Open(b, dbtest.Fresh(b, engine, schema))
+				if strings.HasSuffix(way, "+savepoint") {
+					db.AlwaysSave(d)
+				}
+				var order atomic.Int64
 				write(b, d, func(tx *db.Tx, station string, n int64) error {
 					now := db.Micros(tx.Now())
-					if way == "append" {
+					switch way {
+					case "append in order": // all rows of a commit side by side, on few pages
+						tx.Append(ins, "one", order.Add(1), now, now, n, true, body)
+						return nil
+					case "append", "append+savepoint":
 						tx.Append(ins, station, n, now, now, n, true, body)
 						return nil
 					}

@@ -71,6 +71,8 @@ type DB struct {
 	health health
 	stats  counters
 	types  sync.Map // *Insert -> insertion text on PostgreSQL
+
+	alwaysSave atomic.Bool // savepoints from the start: for the benchmark that argues against it
 }
 
 // Open opens the database and starts its committers. The database must be
