@@ -942,7 +942,15 @@ func lift201ClearMonitoringResult(t *crossing, in *v201.ClearMonitoringResult, o
 }
 
 func lift201ClearVariableMonitoringRequest(t *crossing, in *v201.ClearVariableMonitoringRequest, out *v21.ClearVariableMonitoringRequest) {
-	out.ID = in.ID
+	if in.ID != nil {
+		out.ID = make([]int, len(in.ID))
+		for i := range in.ID {
+			o := &out.ID[i]
+			t.item("id", i)
+			*o = t.within(in.ID[i], 0, ocpp.MaxInt)
+			t.out()
+		}
+	}
 	out.CustomData = in.CustomData
 }
 
@@ -1352,7 +1360,15 @@ func lift201GetCompositeScheduleResponse(t *crossing, in *v201.GetCompositeSched
 }
 
 func lift201GetDisplayMessagesRequest(t *crossing, in *v201.GetDisplayMessagesRequest, out *v21.GetDisplayMessagesRequest) {
-	out.ID = in.ID
+	if in.ID != nil {
+		out.ID = make([]int, len(in.ID))
+		for i := range in.ID {
+			o := &out.ID[i]
+			t.item("id", i)
+			*o = t.within(in.ID[i], 0, ocpp.MaxInt)
+			t.out()
+		}
+	}
 	out.RequestID = in.RequestID
 	if in.Priority.OK {
 		out.Priority = ocpp.Some(v21.MessagePriority(in.Priority.V))
@@ -1636,7 +1652,15 @@ func lift201IDTokenInfo(t *crossing, in *v201.IDTokenInfo, out *v21.IDTokenInfo)
 	}
 	out.Language1 = in.Language1
 	out.Language2 = in.Language2
-	out.EVSEID = in.EVSEID
+	if in.EVSEID != nil {
+		out.EVSEID = make([]int, len(in.EVSEID))
+		for i := range in.EVSEID {
+			o := &out.EVSEID[i]
+			t.item("evseId", i)
+			*o = t.within(in.EVSEID[i], 0, ocpp.MaxInt)
+			t.out()
+		}
+	}
 	if in.PersonalMessage != nil {
 		t.in("personalMessage")
 		out.PersonalMessage = new(v21.MessageContent)

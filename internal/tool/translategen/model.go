@@ -247,7 +247,6 @@ func readField(name, typ, comment string) field {
 		} else if g := itemExact.FindStringSubmatch(comment); g != nil {
 			f.minItems, f.maxItems = number(g[1]), number(g[1])
 		}
-		return f
 	}
 	if g := leastBound.FindStringSubmatch(comment); g != nil {
 		n := number(g[1])
