@@ -104,6 +104,7 @@ func (b *Bus) clientOptions(ctx context.Context, name string) []nats.Option {
 	opts := []nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // a server whose accounts are being reloaded must not end it
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(750*time.Millisecond, 2*time.Second),
 		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),

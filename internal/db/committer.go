@@ -37,9 +37,10 @@ type committer struct {
 
 // job is one fn of the present batch.
 type job struct {
-	fn  func(*Tx) error
-	tx  Tx
-	err error
+	fn   func(*Tx) error
+	tx   Tx
+	err  error
+	kept bool // its transaction is durable; err is final
 }
 
 // insertion gathers the appended rows of one Insert.
@@ -74,7 +75,9 @@ func (c *committer) run() {
 		// does). Its transaction is lost; another goroutine carries on.
 		c.drop()
 		for i := range c.jobs {
-			c.jobs[i].err = errGoexit
+			if !c.jobs[i].kept {
+				c.jobs[i].err = errGoexit
+			}
 		}
 		c.release()
 		go c.run()
@@ -108,7 +111,7 @@ func (c *committer) prepare() {
 	}
 	c.jobs = c.jobs[:n]
 	for i, r := range c.batch {
-		c.jobs[i].fn, c.jobs[i].err = r.fn, nil
+		c.jobs[i].fn, c.jobs[i].err, c.jobs[i].kept = r.fn, nil, false
 	}
 }
 
@@ -230,6 +233,7 @@ func (c *committer) committed(jobs []job) {
 	var n int64
 	for i := range jobs {
 		j := &jobs[i]
+		j.kept = true
 		if j.err != nil {
 			continue
 		}
@@ -259,7 +263,11 @@ func (c *committer) fail(jobs []job, err error, resource bool) {
 		c.d.health.set(err)
 		c.drop()
 	}
+	uncertain := errors.Is(err, ErrUncertain)
 	for i := range jobs {
+		if uncertain && jobs[i].err != nil {
+			continue // it had failed by itself, and that is certain
+		}
 		jobs[i].err = fmt.Errorf("write to the database: %w", err)
 	}
 }

@@ -43,7 +43,9 @@ func (t *Tx) Exec(sql string, args ...any) (sql.Result, error) {
 	return res, err
 }
 
-// Query runs a statement that returns rows; they are closed at the latest when fn returns.
+// Query runs a statement that returns rows. Close them before the next statement:
+// PostgreSQL cannot run two at once on a connection. They are closed at the latest
+// when fn returns.
 func (t *Tx) Query(sql string, args ...any) (*sql.Rows, error) {
 	if t.over {
 		return nil, errOver
