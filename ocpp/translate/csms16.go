@@ -3,8 +3,8 @@ package translate
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,22 +19,17 @@ import (
 // calls an EVSE: connector n of 1.6 is EVSE n of 2.1, and connector 0 is the station. The further connectors of an
 // EVSE cannot be named in 1.6.
 //
-// Keys of State that this direction writes:
-//
-//	remotestart/<idTag in lower case>  remoteStartId of the last remote start for this tag
-//	firmware/requestId                 request id of the last firmware update, firmware/signed "yes" when it was signed
-//	log/requestId                      request id of the last upload of a log
-//	profiles                           charging profiles that the station accepted
-//
-// and that it reads: feature/security is "no" when the station is known not to speak the security extension.
-
-// feature keys and their values.
+// Facts that this direction keeps in State: the request ids of the last update and the last upload, which a 1.6 station
+// does not report; the remoteStartId of a remote start by its idTag. keySecurity is "no" when the
+// station is known not to speak the security extension, "firmware/signed" is "yes" after a signed update,
+// "profiles" holds the charging profiles that the station accepted.
 const (
-	keySecurity        = "feature/security"
 	keyFirmwareRequest = "firmware/requestId"
-	keyFirmwareSigned  = "firmware/signed"
 	keyLogRequest      = "log/requestId"
-	keyRemoteStart     = "remotestart/"
+	keyRemoteStart     = "remotestart/" // and the idTag in lower case
+	keySecurity        = "feature/security"
+	keyFirmwareSigned  = "firmware/signed"
+	keyProfiles        = "profiles"
 )
 
 // lowerCSMS16 says a 2.1 request of a management system to a 1.6 station.
@@ -43,7 +38,9 @@ func lowerCSMS16(d *Dialogue, req ocpp.Request) (Exchange, error) {
 	if err != nil {
 		return Exchange{}, err
 	}
-	x.Notes = append(x.Notes, lostCustomData(req)...)
+	if m, ok := req.(*v21.CostUpdatedRequest); !ok || runningCost(m.CustomData) == nil {
+		x.Notes = append(x.Notes, lostCustomData(req)...)
+	}
 	return x, nil
 }
 
@@ -65,18 +62,94 @@ func lowerCSMS16Request(d *Dialogue, req ocpp.Request) (Exchange, error) {
 		}), nil
 	case *v21.TriggerMessageRequest:
 		return lowerTriggerMessage(d, m)
+	case *v21.GetLocalListVersionRequest:
+		return ask(&v16.GetLocalListVersionRequest{}, func(r *v16.GetLocalListVersionResponse) Outcome {
+			return Outcome{Response: &v21.GetLocalListVersionResponse{VersionNumber: r.ListVersion}}
+		}), nil
+	case *v21.SendLocalListRequest:
+		return lowerSendLocalList(m)
+	case *v21.ReserveNowRequest:
+		return lowerReserveNow(m)
+	case *v21.CancelReservationRequest:
+		return ask(&v16.CancelReservationRequest{ReservationID: m.ReservationID}, func(r *v16.CancelReservationResponse) Outcome {
+			return Outcome{Response: &v21.CancelReservationResponse{Status: v21.CancelReservationStatus(r.Status)}}
+		}), nil
+	case *v21.GetTransactionStatusRequest:
+		return lowerGetTransactionStatus(d, m)
+	}
+	return lowerCSMS16Rest(d, req)
+}
+
+func lowerCSMS16Rest(d *Dialogue, req ocpp.Request) (Exchange, error) {
+	switch m := req.(type) {
 	case *v21.SetChargingProfileRequest:
 		return lowerSetChargingProfile(d, m)
+	case *v21.ClearChargingProfileRequest:
+		return lowerClearChargingProfile(d, m)
+	case *v21.GetChargingProfilesRequest:
+		return lowerGetChargingProfiles(d, m)
+	case *v21.GetCompositeScheduleRequest:
+		return lowerGetCompositeSchedule(d, m)
 	case *v21.GetVariablesRequest:
 		return lowerGetVariables(d, m)
 	case *v21.SetVariablesRequest:
 		return lowerSetVariables(d, m)
+	case *v21.GetBaseReportRequest:
+		return lowerGetBaseReport(d, m)
+	case *v21.GetReportRequest:
+		return lowerGetReport(d, m)
+	case *v21.GetLogRequest:
+		return lowerGetLog(d, m)
+	case *v21.UpdateFirmwareRequest:
+		return lowerUpdateFirmware(d, m)
+	case *v21.CertificateSignedRequest:
+		return lowerCertificateSigned(m)
+	case *v21.InstallCertificateRequest:
+		return lowerInstallCertificate(m)
+	case *v21.DeleteCertificateRequest:
+		return lowerDeleteCertificate(m)
+	case *v21.GetInstalledCertificateIdsRequest:
+		return lowerGetInstalledCertificateIds(m)
+	case *v21.DataTransferRequest:
+		return lowerDataTransfer(m)
+	case *v21.CostUpdatedRequest:
+		return lowerCostUpdated(d, m)
 	}
-	return Exchange{}, refuse("", "OCPP 1.6 has no counterpart of "+req.ActionName())
+	if why, ok := noCounterpart16[req.ActionName()]; ok {
+		return Exchange{}, refuse("", why)
+	}
+	return Exchange{}, refuse("", req.ActionName()+" is not a request of a management system")
 }
 
-func liftCSMS16(*Dialogue, ocpp.Request) (Exchange, error) {
-	return Exchange{}, &Refusal{Code: ocpp.NotSupported, Reason: "not supported"}
+// noCounterpart16 says in plain words why a request of 2.1 cannot be made to a 1.6 station.
+var noCounterpart16 = map[string]string{
+	v21.ActionAFRRSignal:                  "1.6 has no vehicle-to-grid",
+	v21.ActionAdjustPeriodicEventStream:   "1.6 has no periodic event streams",
+	v21.ActionChangeTransactionTariff:     "1.6 stations do not know tariffs",
+	v21.ActionClearDERControl:             "1.6 has no control of distributed energy resources",
+	v21.ActionClearDisplayMessage:         "1.6 has no display messages",
+	v21.ActionClearTariffs:                "1.6 stations do not know tariffs",
+	v21.ActionClearVariableMonitoring:     "1.6 has no monitoring of variables",
+	v21.ActionCustomerInformation:         "1.6 stations do not tell what they store about customers",
+	v21.ActionGetDERControl:               "1.6 has no control of distributed energy resources",
+	v21.ActionGetDisplayMessages:          "1.6 has no display messages",
+	v21.ActionGetMonitoringReport:         "1.6 has no monitoring of variables",
+	v21.ActionGetPeriodicEventStream:      "1.6 has no periodic event streams",
+	v21.ActionGetTariffs:                  "1.6 stations do not know tariffs",
+	v21.ActionNotifyAllowedEnergyTransfer: "1.6 has no vehicle-to-grid",
+	v21.ActionNotifyWebPaymentStarted:     "1.6 stations do not know payments by QR code",
+	v21.ActionPublishFirmware:             "1.6 has no local controllers that publish firmware",
+	v21.ActionRequestBatterySwap:          "1.6 has no battery swap",
+	v21.ActionSetDERControl:               "1.6 has no control of distributed energy resources",
+	v21.ActionSetDefaultTariff:            "1.6 stations do not know tariffs",
+	v21.ActionSetDisplayMessage:           "1.6 has no display messages",
+	v21.ActionSetMonitoringBase:           "1.6 has no monitoring of variables",
+	v21.ActionSetMonitoringLevel:          "1.6 has no monitoring of variables",
+	v21.ActionSetNetworkProfile:           "1.6 has no network profiles; stations move to another back-end by keys of their vendor's own",
+	v21.ActionSetVariableMonitoring:       "1.6 has no monitoring of variables",
+	v21.ActionUnpublishFirmware:           "1.6 has no local controllers that publish firmware",
+	v21.ActionUpdateDynamicSchedule:       "1.6 has no dynamic profiles",
+	v21.ActionUsePriorityCharging:         "1.6 has no priority charging",
 }
 
 // ask is the exchange of a single request whose answer is of type R. A CALLERROR is passed on.
@@ -143,13 +216,26 @@ func cutRunes(s string, n int) (string, bool) {
 
 // lostCustomData notes every customData object of a 2.x message: 1.6 has no place for vendor extensions.
 func lostCustomData(m ocpp.Message) []Note {
-	const name = "customData"
-	text := ocpp.Marshal(m)
-	if !strings.Contains(string(text), `"`+name+`"`) {
-		return nil
+	return lostObjects(m, map[string]string{"customData": "1.6 has no vendor extensions"})
+}
+
+// lostAnswer notes what no answer of 1.6 can carry.
+func lostAnswer(m ocpp.Message) []Note {
+	return lostObjects(m, map[string]string{
+		"customData": "1.6 has no vendor extensions", "statusInfo": "1.6 gives no reasons", "attributeStatusInfo": "1.6 gives no reasons",
+	})
+}
+
+// lostObjects notes every field of one of these names, with the text for the name and, where there is one, the reason
+// code in it.
+func lostObjects(m ocpp.Message, names map[string]string) []Note {
+	text := string(ocpp.Marshal(m))
+	found := false
+	for name := range names {
+		found = found || strings.Contains(text, `"`+name+`"`)
 	}
 	var root any
-	if json.Unmarshal(text, &root) != nil {
+	if !found || json.Unmarshal([]byte(text), &root) != nil {
 		return nil
 	}
 	var notes []Note
@@ -157,28 +243,22 @@ func lostCustomData(m ocpp.Message) []Note {
 	walk = func(path string, v any) {
 		switch v := v.(type) {
 		case map[string]any:
-			keys := make([]string, 0, len(v))
-			for k := range v {
-				keys = append(keys, k)
-			}
-			sort.Strings(keys)
-			for _, k := range keys {
-				p := k
-				if path != "" {
-					p = path + "." + k
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				p := strings.TrimPrefix(path+"."+k, ".")
+				why, lost := names[k]
+				switch {
+				case lost:
+					if info, ok := v[k].(map[string]any); ok && info["reasonCode"] != nil {
+						why = fmt.Sprintf("%s: %.20v", why, info["reasonCode"])
+					}
+					notes = append(notes, lostNote(p, why))
+				case p != "data": // the content of a DataTransfer is not ours to read
+					walk(p, v[k])
 				}
-				if k == name {
-					notes = append(notes, lostNote(p, "1.6 has no vendor extensions"))
-					continue
-				}
-				if k == "data" && path == "" { // the content of a DataTransfer is not ours to read
-					continue
-				}
-				walk(p, v[k])
 			}
 		case []any:
 			for i, e := range v {
-				walk(path+"["+strconv.Itoa(i)+"]", e)
+				walk(fmt.Sprintf("%s[%d]", path, i), e)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"strconv"
-	"strings"
 
 	"lumela/ocpp"
 	"lumela/ocpp/v16"
@@ -20,7 +19,7 @@ func idTag16(path string, t v21.IDToken, notes *notesOf) (string, error) {
 	case n > maxIDTag:
 		return "", outOfBounds(path+".idToken", "an idTag of 1.6 has at most 20 characters")
 	}
-	notes.lost(true, path+".type", "an idTag of 1.6 has no type")
+	notes.lost(t.Type != UntypedIDToken, path+".type", "an idTag of 1.6 has no type")
 	notes.lost(len(t.AdditionalInfo) > 0, path+".additionalInfo", "an idTag of 1.6 carries nothing but itself")
 	return t.IDToken, nil
 }
@@ -58,7 +57,7 @@ func lowerRequestStart(d *Dialogue, m *v21.RequestStartTransactionRequest) (Exch
 		req.ChargingProfile = p
 	}
 	// Remembered before the request goes out: StartTransaction may overtake the answer.
-	key := keyRemoteStart + strings.ToLower(tag)
+	key := remoteStartKey(tag)
 	d.State.Put(key, strconv.Itoa(m.RemoteStartID))
 	notes.emulated(true, "remoteStartId", "kept here and given back with the start of the transaction for this idTag")
 	return Exchange{
@@ -85,6 +84,9 @@ func lowerRequestStop(d *Dialogue, m *v21.RequestStopTransactionRequest) (Exchan
 		}, nil), nil
 	}
 	return ask(&v16.RemoteStopTransactionRequest{TransactionID: n}, func(r *v16.RemoteStopTransactionResponse) Outcome {
+		if r.Status == v16.RemoteStartStopStatusAccepted {
+			d.State.Put(keyRemoteStop(m.TransactionID), "yes")
+		}
 		return Outcome{Response: &v21.RequestStopTransactionResponse{Status: v21.RequestStartStopStatus(r.Status)}}
 	}), nil
 }

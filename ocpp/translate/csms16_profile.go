@@ -155,6 +155,16 @@ func tenths(path string, v decimal.Decimal, notes *notesOf) decimal.Decimal {
 	return r
 }
 
+// period21 says a period in 2.1. A number of phases beyond 0 to 3 has no place there.
+func period21(path string, i int, p *v16.ChargingSchedulePeriod, notes *notesOf) v21.ChargingSchedulePeriod {
+	out := v21.ChargingSchedulePeriod{StartPeriod: p.StartPeriod, Limit: ocpp.Some(p.Limit), NumberPhases: p.NumberPhases}
+	if n := p.NumberPhases; n.OK && (n.V < 0 || n.V > 3) {
+		notes.lost(true, fmt.Sprintf("%s[%d].numberPhases", path, i), "2.1 knows 0 to 3 phases")
+		out.NumberPhases = ocpp.Opt[int]{}
+	}
+	return out
+}
+
 // lowerSetChargingProfile: K01.
 func lowerSetChargingProfile(d *Dialogue, m *v21.SetChargingProfileRequest) (Exchange, error) {
 	if id := m.ChargingProfile.TransactionID; id.OK {
@@ -172,6 +182,9 @@ func lowerSetChargingProfile(d *Dialogue, m *v21.SetChargingProfileRequest) (Exc
 	req := &v16.SetChargingProfileRequest{ConnectorID: m.EVSEID, CsChargingProfiles: *p}
 	return ask(req, func(r *v16.SetChargingProfileResponse) Outcome {
 		resp := &v21.SetChargingProfileResponse{Status: v21.ChargingProfileStatus(r.Status)}
+		if r.Status == v16.ChargingProfileStatusAccepted {
+			rememberProfile(d, m)
+		}
 		if r.Status == v16.ChargingProfileStatusNotSupported {
 			resp.Status, resp.StatusInfo = v21.ChargingProfileStatusRejected, reason("UnsupportedRequest", "the station has no smart charging")
 		}

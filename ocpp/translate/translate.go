@@ -63,8 +63,23 @@ type Exchange struct {
 	Answer func(replies []Reply) Outcome
 	// Stop says whether the failure of request i ends the exchange. nil means: any CALLERROR ends it.
 	Stop func(i int, r Reply) bool
+	// Enough says whether the response to request i makes the requests after it unnecessary: they are what to do when
+	// it says no. nil means: none does.
+	Enough func(i int, r Reply) bool
 	// Notes tell what the request lost or how it is emulated.
 	Notes []Note
+}
+
+// Ends says whether the reply to request i ends the exchange, so that no more of Requests is to be sent. Whoever carries
+// out an exchange asks it after every reply.
+func (x *Exchange) Ends(i int, r Reply) bool {
+	switch {
+	case i >= len(x.Requests)-1:
+		return true
+	case r.Err != nil:
+		return x.Stop == nil || x.Stop(i, r)
+	}
+	return x.Enough != nil && x.Enough(i, r)
 }
 
 // Reply is the answer to one request of an Exchange: a response of the target version or an error.
