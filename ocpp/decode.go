@@ -273,11 +273,18 @@ func (d *Decoder) NextItem(first bool) bool {
 // value wins for lenient readers.
 func (d *Decoder) Once(seen *uint64, bit uint, name string) bool {
 	if *seen&(1<<bit) != 0 {
-		d.tolerate(FormatViolation, name, "given more than once")
+		d.repeated(name)
 		return false
 	}
 	*seen |= 1 << bit
 	return true
+}
+
+// repeated stays out of line, so that Once is a few instructions in each of its thousands of places.
+//
+//go:noinline
+func (d *Decoder) repeated(name string) {
+	d.tolerate(FormatViolation, name, "given more than once")
 }
 
 // Unknown records a member that the schema does not have, and skips it.
@@ -297,7 +304,10 @@ func shortKey(key string) string {
 	return strings.ReplaceAll(key, "\x00", "\ufffd")
 }
 
-// Missing records every required member that was not seen. names are the members in the order of their bits.
+// Missing records every required member that was not seen. names are the members in the order of their bits. It stays
+// out of line like repeated.
+//
+//go:noinline
 func (d *Decoder) Missing(seen, required uint64, names []string) {
 	if d.broken {
 		return
@@ -337,7 +347,9 @@ func (d *Decoder) Items(name string, n, least, most int) {
 	}
 }
 
-// BadEnum records a value that is not in its list.
+// BadEnum records a value that is not in its list. It stays out of line like repeated.
+//
+//go:noinline
 func (d *Decoder) BadEnum(name, value string) {
 	d.Fail(PropertyConstraintViolation, name, quote(value)+" is not an allowed value")
 }
