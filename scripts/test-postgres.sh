@@ -36,7 +36,7 @@ as_server() {
 if [ "$command" = stop ]; then
 	[ -d "$dir" ] || exit 0
 	(cd / && as_server "$bin/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null 2>&1) || true
-	rm -rf "$dir"
+	rm -rf "$dir" "$dir.lock" "$dir.log"
 	exit 0
 fi
 
