@@ -10,6 +10,8 @@ import (
 const (
 	// keySignRequest is the requestId of the last SignCertificate.
 	keySignRequest = "sign/request"
+	// keyLogByDiagnostics is set while the upload under way was asked for with a 1.6 GetDiagnostics.
+	keyLogByDiagnostics = "log/diagnostics"
 	// keyEventID counts the events that stand for what 1.6 reports in other ways.
 	keyEventID = "event/id"
 )
@@ -32,6 +34,23 @@ func keyChargingState(connector int) string { return "chargingstate/" + strconv.
 
 // keyTag is the idTag with which the running transaction of a connector began.
 func keyTag(connector int) string { return "tag/" + strconv.Itoa(connector) }
+
+// keyWaiting holds a 2.1 transaction that 1.6 was not told yet, because nobody is authorised: see waiting.
+func keyWaiting(transactionID string) string { return "lower/waiting/" + transactionID }
+
+// keyDetail is the 1.6 status that the transaction on an EVSE gives its connector while it is occupied.
+func keyDetail(evse int) string { return "lower/detail/" + strconv.Itoa(evse) }
+
+// keyConnector is the last 2.1 status of one connector of an EVSE.
+func keyConnector(evse, connector int) string {
+	return "lower/connector/" + strconv.Itoa(evse) + "/" + strconv.Itoa(connector)
+}
+
+// keySaid is the last status that 1.6 was told of a connector.
+func keySaid(connector int) string { return "lower/said/" + strconv.Itoa(connector) }
+
+// keyRegister is the last reading of the energy register of an EVSE, in Wh.
+func keyRegister(evse int) string { return "lower/register/" + strconv.Itoa(evse) }
 
 // nextNumber counts under a key from 1.
 func (t *talk) nextNumber(key string) int {

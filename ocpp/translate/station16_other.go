@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"strconv"
-
 	"lumela/ocpp"
 	"lumela/ocpp/v16"
 	"lumela/ocpp/v21"
@@ -88,39 +86,4 @@ func (t *talk) liftSignedFirmwareStatus(r *v16.SignedFirmwareStatusNotificationR
 	return single(t, req, func(*v21.FirmwareStatusNotificationResponse) Outcome {
 		return Outcome{Response: &v16.SignedFirmwareStatusNotificationResponse{}}
 	})
-}
-
-// foldCost shows a cost to the driver by the messages of the California pricing note, when the station has them.
-func (t *talk) foldCost(a *v21.TransactionEventResponse, id string, final bool) []ocpp.Request {
-	if !a.TotalCost.OK {
-		return nil
-	}
-	number, known := t.d.State.Number(id)
-	if !known || !t.showsCost() {
-		t.lost("totalCost", "the station does not show costs")
-		return nil
-	}
-	message, data := "RunningCost", `{"transactionId":`+strconv.Itoa(number)
-	if final {
-		message = "FinalCost"
-	}
-	b := ocpp.AppendDecimal([]byte(data+`,"cost":`), a.TotalCost.V)
-	if final {
-		b = append(b, `,"priceText":""}`...)
-	} else {
-		b = append(b, `,"timestamp":`...)
-		b = ocpp.AppendTime(b, t.d.Now)
-		b = append(b, `,"meterValue":0,"state":"Charging"}`...)
-	}
-	t.emulated("totalCost", "DataTransfer "+message)
-	return []ocpp.Request{&v16.DataTransferRequest{VendorID: costVendor, MessageID: ocpp.Some(message), Data: ocpp.Some(string(b))}}
-}
-
-// showsCost reports whether the station said that it knows the California pricing note.
-func (t *talk) showsCost() bool {
-	if t.d.Model == nil {
-		return false
-	}
-	v, ok := t.d.Model.Variable("LegacyConfiguration", "", 0, 0, "CustomDisplayCostAndPrice", "")
-	return ok && v == "true"
 }
