@@ -53,7 +53,7 @@ if [ ! -f "$dir/data/PG_VERSION" ]; then
 fi
 if ! as_server "$bin/pg_ctl" -D "$dir/data" status >/dev/null 2>&1 9>&-; then
 	as_server "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/log" -o "-c listen_addresses= -c unix_socket_directories=$dir \
-		-c fsync=$fsync -c max_connections=500 -c max_wal_size=4GB -c autovacuum_naptime=10min" start >"$dir.log" 2>&1 9>&- ||
+		-c fsync=$fsync -c max_connections=500 -c max_wal_size=4GB -c autovacuum_naptime=10min -c deadlock_timeout=50ms" start >"$dir.log" 2>&1 9>&- ||
 		{ cat "$dir.log" "$dir/log" >&2; exit 1; }
 fi
 rm -f "$dir.log"
