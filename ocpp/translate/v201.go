@@ -48,7 +48,7 @@ func lower201(d *Dialogue, from ocpp.Role, req ocpp.Request) (Exchange, error) {
 	}
 	down := lower201Request(&t, req)
 	if down == nil {
-		return Exchange{}, &Refusal{Code: ocpp.NotSupported, Reason: "OCPP 2.0.1 has no " + req.ActionName() + reason201(req.ActionName())}
+		return Exchange{}, &Refusal{Code: ocpp.NotSupported, Reason: how201(req.ActionName())}
 	}
 	if t.refusal != nil {
 		return withoutWhole(&t, req)
@@ -89,12 +89,11 @@ func withoutWhole(t *crossing, req ocpp.Request) (Exchange, error) {
 
 // failed201 is the answer in 2.0.1 when the answer of 2.1 does not fit: a status that says so, where there is one.
 func failed201(t *crossing, down ocpp.Response) Outcome {
-	notes := append(t.notes, Note{Kind: Lost, Path: t.refusal.Path, Text: t.refusal.Reason})
-	info := &v201.StatusInfo{ReasonCode: "TooLargeElement", AdditionalInfo: ocpp.Some(t.refusal.Path)}
-	switch r := down.(type) {
-	case *v201.Get15118EVCertificateResponse:
-		r.Status, r.EXIResponse, r.StatusInfo = v201.ISO15118EVCertificateStatusFailed, "", info
-		return Outcome{Response: r, Notes: notes}
+	if r, ok := down.(*v201.Get15118EVCertificateResponse); ok {
+		r.Status, r.EXIResponse = v201.ISO15118EVCertificateStatusFailed, ""
+		r.StatusInfo = &v201.StatusInfo{ReasonCode: "TooLargeElement", AdditionalInfo: ocpp.Some(t.refusal.Path)}
+		t.notes = append(t.notes, Note{Kind: Lost, Path: t.refusal.Path, Text: t.refusal.Reason})
+		return Outcome{Response: r, Notes: t.notes}
 	}
-	return Outcome{Err: &ocpp.CallError{Code: t.refusal.Code, Description: t.refusal.Error()}, Notes: notes}
+	return Outcome{Err: &ocpp.CallError{Code: t.refusal.Code, Description: t.refusal.Error()}, Notes: t.notes}
 }

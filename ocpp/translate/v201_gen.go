@@ -770,7 +770,7 @@ func lift201ChargingProfileCriterion(t *crossing, in *v201.ChargingProfileCriter
 		t.in("stackLevel")
 		out.StackLevel = ocpp.Some(t.within(in.StackLevel.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.StackLevel.OK = false
 		}
 	}
@@ -817,7 +817,7 @@ func lift201ChargingSchedulePeriod(t *crossing, in *v201.ChargingSchedulePeriod,
 		t.in("numberPhases")
 		out.NumberPhases = ocpp.Some(t.within(in.NumberPhases.V, 0, 3))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.NumberPhases.OK = false
 		}
 	}
@@ -826,7 +826,7 @@ func lift201ChargingSchedulePeriod(t *crossing, in *v201.ChargingSchedulePeriod,
 		t.in("phaseToUse")
 		out.PhaseToUse = ocpp.Some(t.within(in.PhaseToUse.V, 0, 3))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.PhaseToUse.OK = false
 		}
 	}
@@ -868,7 +868,7 @@ func lift201ClearChargingProfile(t *crossing, in *v201.ClearChargingProfile, out
 		t.in("evseId")
 		out.EVSEID = ocpp.Some(t.within(in.EVSEID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVSEID.OK = false
 		}
 	}
@@ -880,7 +880,7 @@ func lift201ClearChargingProfile(t *crossing, in *v201.ClearChargingProfile, out
 		t.in("stackLevel")
 		out.StackLevel = ocpp.Some(t.within(in.StackLevel.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.StackLevel.OK = false
 		}
 	}
@@ -974,7 +974,7 @@ func lift201ClearedChargingLimitRequest(t *crossing, in *v201.ClearedChargingLim
 		t.in("evseId")
 		out.EVSEID = ocpp.Some(t.within(in.EVSEID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVSEID.OK = false
 		}
 	}
@@ -1105,7 +1105,7 @@ func lift201DCChargingParameters(t *crossing, in *v201.DCChargingParameters, out
 		t.in("evMaxPower")
 		out.EVMaxPower = ocpp.Some(t.whole(in.EVMaxPower.V))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVMaxPower.OK = false
 		}
 	}
@@ -1114,7 +1114,7 @@ func lift201DCChargingParameters(t *crossing, in *v201.DCChargingParameters, out
 		t.in("evEnergyCapacity")
 		out.EVEnergyCapacity = ocpp.Some(t.whole(in.EVEnergyCapacity.V))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVEnergyCapacity.OK = false
 		}
 	}
@@ -1123,7 +1123,7 @@ func lift201DCChargingParameters(t *crossing, in *v201.DCChargingParameters, out
 		t.in("energyAmount")
 		out.EnergyAmount = ocpp.Some(t.whole(in.EnergyAmount.V))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EnergyAmount.OK = false
 		}
 	}
@@ -1179,7 +1179,7 @@ func lift201EVSE(t *crossing, in *v201.EVSE, out *v21.EVSE) {
 		t.in("connectorId")
 		out.ConnectorID = ocpp.Some(t.within(in.ConnectorID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.ConnectorID.OK = false
 		}
 	}
@@ -1197,7 +1197,7 @@ func lift201EventData(t *crossing, in *v201.EventData, out *v21.EventData) {
 		t.in("cause")
 		out.Cause = ocpp.Some(t.within(in.Cause.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.Cause.OK = false
 		}
 	}
@@ -1214,7 +1214,7 @@ func lift201EventData(t *crossing, in *v201.EventData, out *v21.EventData) {
 		t.in("variableMonitoringId")
 		out.VariableMonitoringID = ocpp.Some(t.within(in.VariableMonitoringID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.VariableMonitoringID.OK = false
 		}
 	}
@@ -1306,7 +1306,7 @@ func lift201GetChargingProfilesRequest(t *crossing, in *v201.GetChargingProfiles
 		t.in("evseId")
 		out.EVSEID = ocpp.Some(t.within(in.EVSEID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVSEID.OK = false
 		}
 	}
@@ -1449,7 +1449,7 @@ func lift201GetLogRequest(t *crossing, in *v201.GetLogRequest, out *v21.GetLogRe
 		t.in("retries")
 		out.Retries = ocpp.Some(t.within(in.Retries.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.Retries.OK = false
 		}
 	}
@@ -1864,7 +1864,7 @@ func lift201NotifyChargingLimitRequest(t *crossing, in *v201.NotifyChargingLimit
 		t.in("evseId")
 		out.EVSEID = ocpp.Some(t.within(in.EVSEID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVSEID.OK = false
 		}
 	}
@@ -1923,7 +1923,7 @@ func lift201NotifyEVChargingNeedsRequest(t *crossing, in *v201.NotifyEVChargingN
 		t.in("maxScheduleTuples")
 		out.MaxScheduleTuples = ocpp.Some(t.within(in.MaxScheduleTuples.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.MaxScheduleTuples.OK = false
 		}
 	}
@@ -2066,7 +2066,7 @@ func lift201PublishFirmwareRequest(t *crossing, in *v201.PublishFirmwareRequest,
 		t.in("retries")
 		out.Retries = ocpp.Some(t.within(in.Retries.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.Retries.OK = false
 		}
 	}
@@ -2079,7 +2079,7 @@ func lift201PublishFirmwareRequest(t *crossing, in *v201.PublishFirmwareRequest,
 		t.in("retryInterval")
 		out.RetryInterval = ocpp.Some(t.within(in.RetryInterval.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.RetryInterval.OK = false
 		}
 	}
@@ -2105,7 +2105,7 @@ func lift201PublishFirmwareStatusNotificationRequest(t *crossing, in *v201.Publi
 		t.in("requestId")
 		out.RequestID = ocpp.Some(t.within(in.RequestID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.RequestID.OK = false
 		}
 	}
@@ -2184,7 +2184,7 @@ func lift201RequestStartTransactionRequest(t *crossing, in *v201.RequestStartTra
 		t.in("evseId")
 		out.EVSEID = ocpp.Some(t.within(in.EVSEID.V, 1, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVSEID.OK = false
 		}
 	}
@@ -2263,7 +2263,7 @@ func lift201ReserveNowRequest(t *crossing, in *v201.ReserveNowRequest, out *v21.
 		t.in("evseId")
 		out.EVSEID = ocpp.Some(t.within(in.EVSEID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVSEID.OK = false
 		}
 	}
@@ -2294,7 +2294,7 @@ func lift201ResetRequest(t *crossing, in *v201.ResetRequest, out *v21.ResetReque
 		t.in("evseId")
 		out.EVSEID = ocpp.Some(t.within(in.EVSEID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.EVSEID.OK = false
 		}
 	}
@@ -2322,7 +2322,7 @@ func lift201SalesTariff(t *crossing, in *v201.SalesTariff, out *v21.SalesTariff)
 		t.in("numEPriceLevels")
 		out.NumEPriceLevels = ocpp.Some(t.within(in.NumEPriceLevels.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.NumEPriceLevels.OK = false
 		}
 	}
@@ -2486,7 +2486,7 @@ func lift201SetMonitoringData(t *crossing, in *v201.SetMonitoringData, out *v21.
 		t.in("id")
 		out.ID = ocpp.Some(t.within(in.ID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.ID.OK = false
 		}
 	}
@@ -2529,7 +2529,7 @@ func lift201SetMonitoringResult(t *crossing, in *v201.SetMonitoringResult, out *
 		t.in("id")
 		out.ID = ocpp.Some(t.within(in.ID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.ID.OK = false
 		}
 	}
@@ -2750,7 +2750,7 @@ func lift201TransactionEventRequest(t *crossing, in *v201.TransactionEventReques
 		t.in("numberOfPhasesUsed")
 		out.NumberOfPhasesUsed = ocpp.Some(t.within(in.NumberOfPhasesUsed.V, 0, 3))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.NumberOfPhasesUsed.OK = false
 		}
 	}
@@ -2760,7 +2760,7 @@ func lift201TransactionEventRequest(t *crossing, in *v201.TransactionEventReques
 		t.in("reservationId")
 		out.ReservationID = ocpp.Some(t.within(in.ReservationID.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.ReservationID.OK = false
 		}
 	}
@@ -2873,7 +2873,7 @@ func lift201UpdateFirmwareRequest(t *crossing, in *v201.UpdateFirmwareRequest, o
 		t.in("retries")
 		out.Retries = ocpp.Some(t.within(in.Retries.V, 0, ocpp.MaxInt))
 		t.out()
-		if t.softened(before) {
+		if !t.command && t.softened(before) {
 			out.Retries.OK = false
 		}
 	}
@@ -4383,6 +4383,7 @@ func lower201GetInstalledCertificateIdsRequest(t *crossing, in *v21.GetInstalled
 		}
 		if len(out.CertificateType) < 1 {
 			out.CertificateType = nil
+			t.refuse("certificateType", nothingLeft)
 		}
 	}
 }
@@ -5531,12 +5532,20 @@ func lower201SetVariableData(t *crossing, in *v21.SetVariableData, out *v201.Set
 func lower201SetVariableMonitoringRequest(t *crossing, in *v21.SetVariableMonitoringRequest, out *v201.SetVariableMonitoringRequest) {
 	out.CustomData = in.CustomData
 	if in.SetMonitoringData != nil {
-		out.SetMonitoringData = make([]v201.SetMonitoringData, len(in.SetMonitoringData))
+		out.SetMonitoringData = make([]v201.SetMonitoringData, 0, len(in.SetMonitoringData))
 		for i := range in.SetMonitoringData {
-			o := &out.SetMonitoringData[i]
+			out.SetMonitoringData = out.SetMonitoringData[:len(out.SetMonitoringData)+1]
+			o, before := &out.SetMonitoringData[len(out.SetMonitoringData)-1], t.refusal
 			t.item("setMonitoringData", i)
 			lower201SetMonitoringData(t, &in.SetMonitoringData[i], o)
 			t.out()
+			if t.softened(before) {
+				*o = *new(v201.SetMonitoringData)
+				out.SetMonitoringData = out.SetMonitoringData[:len(out.SetMonitoringData)-1]
+			}
+		}
+		if len(out.SetMonitoringData) < 1 {
+			t.refuse("setMonitoringData", nothingLeft)
 		}
 	}
 }
@@ -5577,12 +5586,20 @@ func lower201SetVariableResult(t *crossing, in *v21.SetVariableResult, out *v201
 func lower201SetVariablesRequest(t *crossing, in *v21.SetVariablesRequest, out *v201.SetVariablesRequest) {
 	out.CustomData = in.CustomData
 	if in.SetVariableData != nil {
-		out.SetVariableData = make([]v201.SetVariableData, len(in.SetVariableData))
+		out.SetVariableData = make([]v201.SetVariableData, 0, len(in.SetVariableData))
 		for i := range in.SetVariableData {
-			o := &out.SetVariableData[i]
+			out.SetVariableData = out.SetVariableData[:len(out.SetVariableData)+1]
+			o, before := &out.SetVariableData[len(out.SetVariableData)-1], t.refusal
 			t.item("setVariableData", i)
 			lower201SetVariableData(t, &in.SetVariableData[i], o)
 			t.out()
+			if t.softened(before) {
+				*o = *new(v201.SetVariableData)
+				out.SetVariableData = out.SetVariableData[:len(out.SetVariableData)-1]
+			}
+		}
+		if len(out.SetVariableData) < 1 {
+			t.refuse("setVariableData", nothingLeft)
 		}
 	}
 }
@@ -5611,9 +5628,7 @@ func lower201SignCertificateRequest(t *crossing, in *v21.SignCertificateRequest,
 	if in.HashRootCertificate != nil {
 		t.lost("hashRootCertificate", "2.0.1 leaves the choice of the root to the CSMS")
 	}
-	if in.RequestID.OK {
-		t.lost("requestId", "2.0.1 tells signing requests apart by certificateType only")
-	}
+	lower201RequestID(t, in, out)
 }
 
 func lower201SignCertificateResponse(t *crossing, in *v21.SignCertificateResponse, out *v201.SignCertificateResponse) {

@@ -82,9 +82,13 @@ func lower201Limits(t *crossing, in *v21.ChargingSchedule, out *v201.ChargingSch
 // periodLimit is the limit that keeps a 2.0.1 station within what a period of 2.1 allows. OCPP 2.1 Q: the modes of
 // operation say which of limit and setpoint counts.
 func periodLimit(t *crossing, p *v21.ChargingSchedulePeriod, unit v21.ChargingRateUnit) decimal.Decimal {
-	discharge := p.DischargeLimit.OK || p.DischargeLimitL2.OK || p.DischargeLimitL3.OK
-	if discharge {
-		t.lost("dischargeLimit", "2.0.1 cannot discharge")
+	for _, d := range []struct {
+		name string
+		set  bool
+	}{{"dischargeLimit", p.DischargeLimit.OK}, {"dischargeLimit_L2", p.DischargeLimitL2.OK}, {"dischargeLimit_L3", p.DischargeLimitL3.OK}} {
+		if d.set {
+			t.lost(d.name, "2.0.1 cannot discharge")
+		}
 	}
 	limits := phases{p.Limit, p.LimitL2, p.LimitL3}
 	setpoints := phases{p.Setpoint, p.SetpointL2, p.SetpointL3}
@@ -163,6 +167,13 @@ func (p phases) least(t *crossing, name string, unit v21.ChargingRateUnit) decim
 	}
 	t.note(Emulated, name, "2.0.1 has one value for all phases: the smallest is used")
 	return least
+}
+
+// lower201RequestID tells that rememberSigning keeps the number.
+func lower201RequestID(t *crossing, in *v21.SignCertificateRequest, _ *v201.SignCertificateRequest) {
+	if in.RequestID.OK {
+		t.note(Emulated, "requestId", "kept here, and given back in the CertificateSigned for the same certificateType")
+	}
 }
 
 // rememberSigning keeps the number of a signing request of a 2.1 station for the certificate that answers it: 2.0.1 has

@@ -31,10 +31,11 @@ var refused201 = map[string]string{
 	"VatNumberValidation":         "no payments at the station",
 }
 
-// reason201 is the reason as the end of a sentence.
-func reason201(action string) string {
+// how201 is the reason as a sentence.
+func how201(action string) string {
+	text := "OCPP 2.0.1 has no " + action
 	if why := refused201[action]; why != "" {
-		return ": it has " + why
+		text += ": it has " + why
 	}
-	return ""
+	return text
 }

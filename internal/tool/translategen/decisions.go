@@ -5,8 +5,12 @@ type verdict struct {
 	how  how
 	text string // why, for integrators
 	call string // hook: the function; fill: the expression; word: the mapping function; round: the method
-	kind string // hook and fill: the Kind that users see, "Emulated" unless said
+	kind string // hook and word: the Kind that users see, "Emulated" unless said
+	also []also // what else may become of it
 }
+
+// also is another thing that may become of a field.
+type also struct{ kind, text string }
 
 // how says what happens to a field.
 type how int
@@ -27,61 +31,64 @@ const (
 
 // downVerdicts decides the fields of 2.1 that 2.0.1 lacks or bounds more tightly. The key is the Go type and the member.
 var downVerdicts = map[string]verdict{
-	"APN.apn":                                                       {how: fit},
-	"APN.apnUserName":                                               {how: fit},
-	"APN.apnPassword":                                               {how: fit},
-	"AdditionalInfo.additionalIdToken":                              {how: fit},
-	"AuthorizeRequest.certificate":                                  {how: fit},
-	"AuthorizeResponse.allowedEnergyTransfer":                       {how: lost, text: "2.0.1 cannot limit the kinds of energy transfer"},
-	"AuthorizeResponse.tariff":                                      {how: lost, text: "2.0.1 has no tariffs; the price can be shown with idTokenInfo.personalMessage"},
-	"CertificateSignedRequest.requestId":                            {how: lost, text: "2.0.1 tells signing requests apart by certificateType only"},
-	"ChargingLimit.chargingLimitSource":                             {how: word, call: "lower201LimitSource", text: "a source that is not EMS, Other, SO or CSO becomes Other"},
-	"ChargingLimit.isLocalGeneration":                               {how: nolie, text: "2.0.1 has no limits for local generation"},
-	"ChargingNeeds.derChargingParameters":                           {how: lost, text: "2.0.1 has no DER control"},
-	"ChargingNeeds.evEnergyOffer":                                   {how: lost, text: "2.0.1 has no discharging"},
-	"ChargingNeeds.v2xChargingParameters":                           {how: lost, text: "2.0.1 has no discharging"},
-	"ChargingNeeds.availableEnergyTransfer":                         {how: lost, text: "2.0.1 knows only the requested energy transfer"},
-	"ChargingNeeds.controlMode":                                     {how: lost, text: "2.0.1 has no control modes"},
-	"ChargingNeeds.mobilityNeedsMode":                               {how: lost, text: "2.0.1 has no mobility needs modes"},
-	"ACChargingParameters.energyAmount":                             {how: round, call: "near"},
-	"ACChargingParameters.evMinCurrent":                             {how: round, call: "up"},
-	"ACChargingParameters.evMaxCurrent":                             {how: round, call: "down"},
-	"ACChargingParameters.evMaxVoltage":                             {how: round, call: "down"},
-	"DCChargingParameters.evMaxCurrent":                             {how: round, call: "down"},
-	"DCChargingParameters.evMaxVoltage":                             {how: round, call: "down"},
-	"DCChargingParameters.energyAmount":                             {how: round, call: "near"},
-	"DCChargingParameters.evMaxPower":                               {how: round, call: "down"},
-	"DCChargingParameters.evEnergyCapacity":                         {how: round, call: "near"},
-	"ChargingProfile.maxOfflineDuration":                            {how: lost, text: "a 2.0.1 station keeps a profile however long it is offline"},
-	"ChargingProfile.invalidAfterOfflineDuration":                   {how: nolie, text: "a 2.0.1 station keeps a profile however long it is offline"},
-	"ChargingProfile.dynUpdateInterval":                             {how: lost, text: "2.0.1 has no dynamic profiles"},
-	"ChargingProfile.dynUpdateTime":                                 {how: lost, text: "2.0.1 has no dynamic profiles"},
-	"ChargingProfile.priceScheduleSignature":                        {how: lost, text: "2.0.1 has no signed price schedules"},
-	"ChargingProfileCriterion.chargingLimitSource":                  {how: word, call: "lower201LimitSourceExact", text: "a source that 2.0.1 does not know cannot be asked for"},
-	"ChargingSchedule.limitAtSoC":                                   {how: must, text: "2.0.1 cannot limit by the state of charge"},
-	"ChargingSchedule.powerTolerance":                               {how: lost, text: "2.0.1 has no power tolerance"},
-	"ChargingSchedule.signatureId":                                  {how: lost, text: "2.0.1 has no signed price schedules"},
-	"ChargingSchedule.digestValue":                                  {how: lost, text: "2.0.1 has no signed price schedules"},
-	"ChargingSchedule.useLocalTime":                                 {how: hook, call: "lower201UseLocalTime", text: "2.0.1 schedules run in UTC; a command with local time is refused", kind: "Refused"},
-	"ChargingSchedule.randomizedDelay":                              {how: lost, text: "2.0.1 has no random delay in a schedule"},
-	"ChargingSchedule.absolutePriceSchedule":                        {how: lost, text: "2.0.1 has only the price tables of ISO 15118-2"},
-	"ChargingSchedule.priceLevelSchedule":                           {how: lost, text: "2.0.1 has only the price tables of ISO 15118-2"},
-	"ChargingSchedulePeriod.limit":                                  {how: hook, text: "2.0.1 wants a limit in every period; without one it comes from the setpoint or the mode"},
-	"ChargingSchedulePeriod.limit_L2":                               {how: hook, text: "the smallest limit of the phases is used for all"},
-	"ChargingSchedulePeriod.limit_L3":                               {how: hook, text: "the smallest limit of the phases is used for all"},
-	"ChargingSchedulePeriod.dischargeLimit":                         {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
-	"ChargingSchedulePeriod.dischargeLimit_L2":                      {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
-	"ChargingSchedulePeriod.dischargeLimit_L3":                      {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
-	"ChargingSchedulePeriod.setpoint":                               {how: hook, text: "a setpoint for charging becomes the limit; one for discharging is refused"},
-	"ChargingSchedulePeriod.setpoint_L2":                            {how: hook, text: "the smallest setpoint of the phases is used for all"},
-	"ChargingSchedulePeriod.setpoint_L3":                            {how: hook, text: "the smallest setpoint of the phases is used for all"},
-	"ChargingSchedulePeriod.setpointReactive":                       {how: must, text: "2.0.1 has no reactive power"},
-	"ChargingSchedulePeriod.setpointReactive_L2":                    {how: must, text: "2.0.1 has no reactive power"},
-	"ChargingSchedulePeriod.setpointReactive_L3":                    {how: must, text: "2.0.1 has no reactive power"},
-	"ChargingSchedulePeriod.preconditioningRequest":                 {how: nolie, text: "2.0.1 cannot ask for preconditioning"},
-	"ChargingSchedulePeriod.evseSleep":                              {how: nolie, text: "2.0.1 cannot put the electronics of an EVSE to sleep"},
-	"ChargingSchedulePeriod.v2xBaseline":                            {how: lost, text: "2.0.1 cannot discharge"},
-	"ChargingSchedulePeriod.operationMode":                          {how: hook, text: "ChargingOnly is what 2.0.1 does; Idle becomes a limit of 0; CentralSetpoint a limit; the other modes are refused"},
+	"APN.apn":                                      {how: fit},
+	"APN.apnUserName":                              {how: fit},
+	"APN.apnPassword":                              {how: fit},
+	"AdditionalInfo.additionalIdToken":             {how: fit},
+	"AuthorizeRequest.certificate":                 {how: fit},
+	"AuthorizeResponse.allowedEnergyTransfer":      {how: lost, text: "2.0.1 cannot limit the kinds of energy transfer"},
+	"AuthorizeResponse.tariff":                     {how: lost, text: "2.0.1 has no tariffs; the price can be shown with idTokenInfo.personalMessage"},
+	"CertificateSignedRequest.requestId":           {how: lost, text: "2.0.1 tells signing requests apart by certificateType only"},
+	"ChargingLimit.chargingLimitSource":            {how: word, call: "lower201LimitSource", text: "a source that is not EMS, Other, SO or CSO becomes Other"},
+	"ChargingLimit.isLocalGeneration":              {how: nolie, text: "2.0.1 has no limits for local generation"},
+	"ChargingNeeds.derChargingParameters":          {how: lost, text: "2.0.1 has no DER control"},
+	"ChargingNeeds.evEnergyOffer":                  {how: lost, text: "2.0.1 has no discharging"},
+	"ChargingNeeds.v2xChargingParameters":          {how: lost, text: "2.0.1 has no discharging"},
+	"ChargingNeeds.availableEnergyTransfer":        {how: lost, text: "2.0.1 knows only the requested energy transfer"},
+	"ChargingNeeds.controlMode":                    {how: lost, text: "2.0.1 has no control modes"},
+	"ChargingNeeds.mobilityNeedsMode":              {how: lost, text: "2.0.1 has no mobility needs modes"},
+	"ACChargingParameters.energyAmount":            {how: round, call: "near"},
+	"ACChargingParameters.evMinCurrent":            {how: round, call: "up"},
+	"ACChargingParameters.evMaxCurrent":            {how: round, call: "down"},
+	"ACChargingParameters.evMaxVoltage":            {how: round, call: "down"},
+	"DCChargingParameters.evMaxCurrent":            {how: round, call: "down"},
+	"DCChargingParameters.evMaxVoltage":            {how: round, call: "down"},
+	"DCChargingParameters.energyAmount":            {how: round, call: "near"},
+	"DCChargingParameters.evMaxPower":              {how: round, call: "down"},
+	"DCChargingParameters.evEnergyCapacity":        {how: round, call: "near"},
+	"ChargingProfile.maxOfflineDuration":           {how: lost, text: "a 2.0.1 station keeps a profile however long it is offline"},
+	"ChargingProfile.invalidAfterOfflineDuration":  {how: nolie, text: "a 2.0.1 station keeps a profile however long it is offline"},
+	"ChargingProfile.dynUpdateInterval":            {how: lost, text: "2.0.1 has no dynamic profiles"},
+	"ChargingProfile.dynUpdateTime":                {how: lost, text: "2.0.1 has no dynamic profiles"},
+	"ChargingProfile.priceScheduleSignature":       {how: lost, text: "2.0.1 has no signed price schedules"},
+	"ChargingProfileCriterion.chargingLimitSource": {how: word, call: "lower201LimitSourceExact", text: "a source that 2.0.1 does not know cannot be asked for", kind: "Refused"},
+	"ChargingSchedule.limitAtSoC":                  {how: must, text: "2.0.1 cannot limit by the state of charge"},
+	"ChargingSchedule.powerTolerance":              {how: lost, text: "2.0.1 has no power tolerance"},
+	"ChargingSchedule.signatureId":                 {how: lost, text: "2.0.1 has no signed price schedules"},
+	"ChargingSchedule.digestValue":                 {how: lost, text: "2.0.1 has no signed price schedules"},
+	"ChargingSchedule.useLocalTime":                {how: hook, call: "lower201UseLocalTime", text: "2.0.1 schedules run in UTC; a command with local time is refused", kind: "Refused"},
+	"ChargingSchedule.randomizedDelay":             {how: lost, text: "2.0.1 has no random delay in a schedule"},
+	"ChargingSchedule.absolutePriceSchedule":       {how: lost, text: "2.0.1 has only the price tables of ISO 15118-2"},
+	"ChargingSchedule.priceLevelSchedule":          {how: lost, text: "2.0.1 has only the price tables of ISO 15118-2"},
+	"ChargingSchedulePeriod.limit": {how: hook, text: "limits per phase: the smallest is used for all, in W times the number of phases",
+		also: []also{{"Refused", "absent, with no setpoint to take its place: 2.0.1 wants a limit in every period"}}},
+	"ChargingSchedulePeriod.limit_L2":          {how: hook, text: "the smallest limit of the phases is used for all"},
+	"ChargingSchedulePeriod.limit_L3":          {how: hook, text: "the smallest limit of the phases is used for all"},
+	"ChargingSchedulePeriod.dischargeLimit":    {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
+	"ChargingSchedulePeriod.dischargeLimit_L2": {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
+	"ChargingSchedulePeriod.dischargeLimit_L3": {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
+	"ChargingSchedulePeriod.setpoint": {how: hook, text: "a setpoint for charging becomes the limit",
+		also: []also{{"Refused", "a setpoint for discharging, or CentralSetpoint without one"}}},
+	"ChargingSchedulePeriod.setpoint_L2":            {how: hook, text: "the smallest setpoint of the phases is used for all"},
+	"ChargingSchedulePeriod.setpoint_L3":            {how: hook, text: "the smallest setpoint of the phases is used for all"},
+	"ChargingSchedulePeriod.setpointReactive":       {how: must, text: "2.0.1 has no reactive power"},
+	"ChargingSchedulePeriod.setpointReactive_L2":    {how: must, text: "2.0.1 has no reactive power"},
+	"ChargingSchedulePeriod.setpointReactive_L3":    {how: must, text: "2.0.1 has no reactive power"},
+	"ChargingSchedulePeriod.preconditioningRequest": {how: nolie, text: "2.0.1 cannot ask for preconditioning"},
+	"ChargingSchedulePeriod.evseSleep":              {how: nolie, text: "2.0.1 cannot put the electronics of an EVSE to sleep"},
+	"ChargingSchedulePeriod.v2xBaseline":            {how: lost, text: "2.0.1 cannot discharge"},
+	"ChargingSchedulePeriod.operationMode": {how: hook, text: "ChargingOnly is what 2.0.1 does; Idle becomes a limit of 0; CentralSetpoint a limit",
+		also: []also{{"Refused", "any other mode in a command, or without a limit"}, {"Lost", "any other mode in a report"}}},
 	"ChargingSchedulePeriod.v2xFreqWattCurve":                       {how: must, text: "2.0.1 has no frequency response"},
 	"ChargingSchedulePeriod.v2xSignalWattCurve":                     {how: must, text: "2.0.1 has no frequency response"},
 	"ClearedChargingLimitRequest.chargingLimitSource":               {how: word, call: "lower201LimitSource", text: "a source that is not EMS, Other, SO or CSO becomes Other"},
@@ -113,11 +120,11 @@ var downVerdicts = map[string]verdict{
 	"PublishFirmwareStatusNotificationRequest.location":             {how: fit},
 	"PublishFirmwareStatusNotificationRequest.statusInfo":           {how: lost, text: "2.0.1 has no statusInfo here"},
 	"ReportChargingProfilesRequest.chargingLimitSource":             {how: word, call: "lower201LimitSource", text: "a source that is not EMS, Other, SO or CSO becomes Other"},
-	"ReserveNowRequest.connectorType":                               {how: word, call: "lower201ConnectorType", text: "a connector type that 2.0.1 does not know cannot be reserved"},
+	"ReserveNowRequest.connectorType":                               {how: word, call: "lower201ConnectorType", text: "a connector type that 2.0.1 does not know cannot be reserved", kind: "Refused"},
 	"SetMonitoringData.periodicEventStream":                         {how: must, text: "2.0.1 has no event streams"},
 	"SetVariableData.attributeValue":                                {how: fit},
 	"SignCertificateRequest.hashRootCertificate":                    {how: lost, text: "2.0.1 leaves the choice of the root to the CSMS"},
-	"SignCertificateRequest.requestId":                              {how: lost, text: "2.0.1 tells signing requests apart by certificateType only"},
+	"SignCertificateRequest.requestId":                              {how: hook, call: "lower201RequestID", text: "kept here, and given back in the CertificateSigned for the same certificateType"},
 	"SignedMeterValue.signedMeterData":                              {how: fit},
 	"SignedMeterValue.signingMethod":                                {how: fill, call: `""`, text: "2.0.1 wants a value: empty, the signed data tells it"},
 	"SignedMeterValue.publicKey":                                    {how: fill, call: `""`, text: "2.0.1 wants a value: empty means not sent"},
@@ -157,6 +164,8 @@ var upVerdicts = map[string]verdict{
 // soft lists the places that do without a part that cannot be said: the part is lost, the message crosses. In a list the
 // item goes. Everywhere else such a part refuses the message.
 var soft = map[string]string{
+	"down SetVariablesRequest.setVariableData":                    "it is answered Rejected",
+	"down SetVariableMonitoringRequest.setMonitoringData":         "it is answered UnsupportedMonitorType",
 	"TransactionEventRequest.idToken":                             "a transaction must reach the other side; a cut token could be another driver's",
 	"TransactionEventRequest.meterValue":                          "a transaction must reach the other side",
 	"TransactionEventRequest.evse":                                "a transaction must reach the other side",
@@ -263,4 +272,34 @@ const noMeasurand = "2.0.1 does not have this measurand; the value is left out"
 // after names functions that complete a type when its fields were copied.
 var after = map[string]string{
 	"down ChargingSchedule": "lower201Limits",
+}
+
+// instead says what happens when a text is too long and something better than a refusal is done by hand.
+var instead = map[string]string{
+	"Get15118EVCertificateResponse.exiResponse":      "the answer is Failed",
+	"MeterValuesRequest.meterValue":                  "the message is answered here and not passed on",
+	"SetVariablesRequest.setVariableData":            "no message is sent",
+	"SetVariableMonitoringRequest.setMonitoringData": "no message is sent",
+}
+
+// hows are the remarks on whole messages, by way and action.
+var hows = map[string]string{
+	"down MeterValues":           "When no value has a place in 2.0.1, the message is answered here and not passed on.",
+	"down SetVariables":          "A value that is too long is answered Rejected here; the other variables are set.",
+	"down SetVariableMonitoring": "A monitor that 2.0.1 does not have is answered UnsupportedMonitorType here; the others are set.",
+	"up CertificateSigned":       "The requestId of the station's SignCertificate is put back.",
+	"up NotifyMonitoringReport":  "2.1 wants to know where a monitor comes from, which 2.0.1 does not tell.",
+}
+
+// emptyMeansAll lists the optional filters that select everything when they are absent: one whose items are all lost
+// refuses the message.
+var emptyMeansAll = map[string]bool{"GetInstalledCertificateIdsRequest.certificateType": true}
+
+// softly says whether a place can do without its part, and why; a key may name one way only.
+func softly(way, key string) (why string, ok bool) {
+	if why, ok = soft[way+" "+key]; ok {
+		return why, true
+	}
+	why, ok = soft[key]
+	return why, ok
 }

@@ -269,12 +269,19 @@ func (g *generator) fieldCopy(key string, src, dst *field) {
 	if !ok {
 		return
 	}
-	_, isSoft := soft[key]
-	gentle := c.soft && (isSoft || g.name == "up" && dst.shape == opt && c.deep == "")
+	_, isSoft := softly(g.name, key)
+	gentle := ""
+	switch {
+	case c.soft && isSoft:
+		gentle = "t.softened(before)"
+	case c.soft && g.name == "up" && dst.shape == opt && c.deep == "":
+		// A command without the field would do more than it was meant to.
+		gentle = "!t.command && t.softened(before)"
+	}
 	in, out := "in."+src.name, "out."+dst.name
 	switch {
 	case src.shape == list:
-		g.listCopy(dst, c, in, out, gentle)
+		g.listCopy(key, dst, c, in, out, gentle)
 	case src.shape == pointer && dst.shape == pointer:
 		g.printf("if %s != nil {", in)
 		g.enter(c, dst, gentle)
@@ -283,9 +290,9 @@ func (g *generator) fieldCopy(key string, src, dst *field) {
 		g.leave(c, out+" = nil", gentle)
 		g.printf("}")
 	case c.deep != "":
-		g.enter(c, dst, false)
+		g.enter(c, dst, "")
 		g.printf("%s(t, &%s, &%s)", c.deep, in, out)
-		g.leave(c, "", false)
+		g.leave(c, "", "")
 	case src.shape == opt && dst.shape == opt && c.expr == "%s":
 		g.printf("%s = %s", out, in)
 	case src.shape == opt:
@@ -293,14 +300,14 @@ func (g *generator) fieldCopy(key string, src, dst *field) {
 	case dst.shape == opt:
 		g.printf("%s = ocpp.Some(%s)", out, fmt.Sprintf(c.expr, in))
 	default:
-		g.enter(c, dst, false)
+		g.enter(c, dst, "")
 		g.printf("%s = %s", out, fmt.Sprintf(c.expr, in))
-		g.leave(c, "", false)
+		g.leave(c, "", "")
 	}
 }
 
 // optCopy copies a value that the source may leave out.
-func (g *generator) optCopy(key string, dst *field, c conversion, in, out string, gentle bool) {
+func (g *generator) optCopy(key string, dst *field, c conversion, in, out string, gentle string) {
 	g.printf("if %s.OK {", in)
 	g.enter(c, dst, gentle)
 	value := fmt.Sprintf(c.expr, in+".V")
@@ -324,19 +331,19 @@ func (g *generator) optCopy(key string, dst *field, c conversion, in, out string
 	g.printf("} else {\n%s = %s\nt.note(Emulated, %q, %q)\n}", out, v.call, dst.json, v.text)
 }
 
-func (g *generator) listCopy(dst *field, c conversion, in, out string, gentle bool) {
+func (g *generator) listCopy(key string, dst *field, c conversion, in, out string, gentle string) {
 	if c.expr == "%s" {
 		g.printf("%s = %s", out, in)
 		return
 	}
 	g.printf("if %s != nil {", in)
-	if gentle {
+	if gentle != "" {
 		g.printf("%s = make([]%s, 0, len(%s))", out, g.qualify(dst.elem), in)
 	} else {
 		g.printf("%s = make([]%s, len(%s))", out, g.qualify(dst.elem), in)
 	}
 	g.printf("for i := range %s {", in)
-	if gentle {
+	if gentle != "" {
 		g.printf("%s = %s[:len(%s)+1]", out, out, out)
 		g.printf("o, before := &%s[len(%s)-1], t.refusal", out, out)
 	} else {
@@ -353,22 +360,26 @@ func (g *generator) listCopy(dst *field, c conversion, in, out string, gentle bo
 	if c.named {
 		g.printf("t.out()")
 	}
-	if gentle {
-		g.printf("if t.softened(before) { *o = *new(%s)\n%s = %s[:len(%s)-1] }", g.qualify(dst.elem), out, out, out)
+	if gentle != "" {
+		g.printf("if %s { *o = *new(%s)\n%s = %s[:len(%s)-1] }", gentle, g.qualify(dst.elem), out, out, out)
 	}
 	g.printf("}")
-	if gentle && dst.minItems > 0 {
+	if gentle != "" && dst.minItems > 0 {
 		if dst.required {
 			g.printf("if len(%s) < %d { t.refuse(%q, nothingLeft) }", out, dst.minItems, dst.json)
 		} else {
-			g.printf("if len(%s) < %d { %s = nil }", out, dst.minItems, out)
+			g.printf("if len(%s) < %d { %s = nil", out, dst.minItems, out)
+			if emptyMeansAll[key] {
+				g.printf("t.refuse(%q, nothingLeft)", dst.json)
+			}
+			g.printf("}")
 		}
 	}
 	g.printf("}")
 }
 
-func (g *generator) enter(c conversion, dst *field, gentle bool) {
-	if gentle {
+func (g *generator) enter(c conversion, dst *field, gentle string) {
+	if gentle != "" {
 		g.printf("before := t.refusal")
 	}
 	if c.named {
@@ -376,12 +387,12 @@ func (g *generator) enter(c conversion, dst *field, gentle bool) {
 	}
 }
 
-func (g *generator) leave(c conversion, clear string, gentle bool) {
+func (g *generator) leave(c conversion, clear string, gentle string) {
 	if c.named {
 		g.printf("t.out()")
 	}
-	if gentle {
-		g.printf("if t.softened(before) { %s }", clear)
+	if gentle != "" {
+		g.printf("if %s { %s }", gentle, clear)
 	}
 }
 

@@ -58,7 +58,11 @@ func outputs(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{"ocpp/translate/v201_gen.go": copies}, nil
+	entries, err := table(old, middle)
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{"ocpp/translate/v201_gen.go": copies, "ocpp/translate/v201_table_gen.go": entries}, nil
 }
 
 // moduleRoot is the nearest folder above that holds go.mod.

@@ -1,3 +1,0 @@
-package translate
-
-func table201() []Entry { return nil }
