@@ -182,6 +182,7 @@ func prepare(t *testing.T, s translate.State, line string) {
 	switch what {
 	case "open":
 		s.Open(number("evse"), args["tx"], args["token"])
+		s.NextSeqNo(args["tx"]) // that of Started
 	case "bind":
 		s.Bind(args["tx"], number("number"))
 	default:
@@ -279,7 +280,7 @@ func (c *golden) reply(t *testing.T, x translate.Exchange) []translate.Reply {
 			name, description, _ := strings.Cut(text, " ")
 			r := translate.Reply{Err: &ocpp.CallError{Code: codeOf(t, name), Description: description}}
 			replies = append(replies, r)
-			if x.Stop == nil || x.Stop(i, r) {
+			if x.Ends(i, r) {
 				return replies
 			}
 			continue
@@ -287,7 +288,11 @@ func (c *golden) reply(t *testing.T, x translate.Exchange) []translate.Reply {
 		if err, bad := ocpp.Decode(c.replies[i], resp, true).First(); bad {
 			t.Fatalf("reply %d: %v", i, err)
 		}
-		replies = append(replies, translate.Reply{Response: resp})
+		r := translate.Reply{Response: resp}
+		replies = append(replies, r)
+		if x.Ends(i, r) {
+			break
+		}
 	}
 	if len(c.replies) > len(x.Requests) {
 		t.Errorf("%d replies for %d requests", len(c.replies), len(x.Requests))

@@ -57,13 +57,7 @@ func rawText(r ocpp.Raw) ocpp.Opt[string] {
 func (t *talk) liftPnC(r *v16.DataTransferRequest) (Exchange, bool) {
 	t.notes = append(t.notes, Note{Kind: Emulated, Text: "DataTransfer of the Plug & Charge note"})
 	data := r.Data.Or("{}")
-	read := func(m ocpp.Message) bool {
-		_, bad := ocpp.Decode(data, m, false).First()
-		if bad {
-			t.notes = nil
-		}
-		return !bad
-	}
+	read := func(m ocpp.Message) bool { return readPayload(data, m) == nil }
 	switch r.MessageID.V {
 	case "Authorize":
 		return t.liftPnCAuthorize(data)
@@ -110,7 +104,7 @@ func (t *talk) liftPnCAuthorize(data string) (Exchange, bool) {
 	text, err := json.Marshal(fields)
 	m := new(v21.AuthorizeRequest)
 	if err == nil {
-		if _, bad := ocpp.Decode(string(text), m, false).First(); !bad {
+		if readPayload(string(text), m) == nil {
 			return single(t, m, func(a *v21.AuthorizeResponse) Outcome { return t.foldPnCAuthorize(a, plain) }), true
 		}
 	}
@@ -228,10 +222,18 @@ func readPnC(a *v16.DataTransferResponse, into ocpp.Message) *ocpp.CallError {
 	default:
 		return &ocpp.CallError{Code: ocpp.NotSupported, Description: "the management system does not know the Plug & Charge messages"}
 	}
-	if v, bad := ocpp.Decode(a.Data.V, into, false).First(); bad {
-		return &ocpp.CallError{Code: ocpp.FormatViolation, Description: "the Plug & Charge answer: " + v.Error()}
+	if err := readPayload(a.Data.V, into); err != nil {
+		return &ocpp.CallError{Code: ocpp.FormatViolation, Description: "the Plug & Charge answer: " + err.Error()}
 	}
 	return nil
+}
+
+// readPayload reads a message that came as text, and demands that it can be passed on: reading tolerates more.
+func readPayload(text string, into ocpp.Message) error {
+	if v, bad := ocpp.Decode(text, into, false).First(); bad {
+		return v
+	}
+	return into.Validate()
 }
 
 // lowerPlugAndCharge authorises an eMAID with its certificate. The answer is read in both styles, see liftPnCAuthorize.

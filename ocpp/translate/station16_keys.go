@@ -32,6 +32,9 @@ func keyProblem(connector int) string { return "problem/" + strconv.Itoa(connect
 // keyChargingState is the last charging state of a connector's transaction, after the transaction id and a blank.
 func keyChargingState(connector int) string { return "chargingstate/" + strconv.Itoa(connector) }
 
+// keyUncounted is the transaction of an EVSE whose beginning this memory has not seen.
+func keyUncounted(evse int) string { return "uncounted/" + strconv.Itoa(evse) }
+
 // keyTag is the idTag with which the running transaction of a connector began.
 func keyTag(connector int) string { return "tag/" + strconv.Itoa(connector) }
 

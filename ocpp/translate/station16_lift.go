@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"hash/fnv"
 	"strconv"
 	"strings"
 	"time"
@@ -201,14 +202,27 @@ func (t *talk) firstChargingState(connector int, id string) ocpp.Opt[v21.Chargin
 	return ocpp.SomeIf(state, ok)
 }
 
-// seqNo numbers an event after Started. The events of a transaction that is not open here, because it ended or because
-// the memory of it is gone, are numbered by their time, high above all counted ones: never the number of another event
-// and the same again when the station repeats itself.
-func (t *talk) seqNo(id string, at time.Time) int {
-	if _, open := t.d.State.EVSE(id); open {
-		return t.d.State.NextSeqNo(id)
+// numbered gives an event after Started its sequence number. The events of a transaction whose beginning this memory
+// has not seen, or that ended, are numbered by their time and content, high above all counted ones: not the number of
+// another event, in the order of time, and the same again when the station repeats itself.
+func (t *talk) numbered(ev *v21.TransactionEventRequest) *v21.TransactionEventRequest {
+	id := ev.TransactionInfo.TransactionID
+	if evse, open := t.d.State.EVSE(id); open && t.d.State.Get(keyUncounted(evse)) != id {
+		if ev.SeqNo = t.d.State.NextSeqNo(id); ev.SeqNo > 0 {
+			return ev
+		}
+		t.d.State.Put(keyUncounted(evse), id) // 0 is Started, which was counted elsewhere
 	}
-	return 1<<30 | int(at.Unix()&(1<<30-1))
+	last := uint32(63)
+	if ev.EventType != v21.TransactionEventTypeEnded {
+		ev.SeqNo = 0
+		h := fnv.New32a()
+		h.Write(ocpp.Marshal(ev))
+		last = h.Sum32() % 63
+	}
+	const window = 1<<24 - 1 // seconds: more than half a year, in which the order holds
+	ev.SeqNo = 1<<30 | int(ev.Timestamp.Unix()&window)<<6 | int(last)
+	return ev
 }
 
 // foldVerdict gives the idTagInfo that an event was answered with and notes what else the answer held.
@@ -242,7 +256,6 @@ func (t *talk) liftStop(r *v16.StopTransactionRequest) Exchange {
 	req := &v21.TransactionEventRequest{
 		EventType: v21.TransactionEventTypeEnded, Timestamp: at, TriggerReason: trigger,
 		TransactionInfo: v21.Transaction{TransactionID: id, StoppedReason: ocpp.Some(stopped)},
-		SeqNo:           t.seqNo(id, at),
 	}
 	if reason == v16.ReasonSoftReset || reason == v16.ReasonUnlockCommand {
 		req.TransactionInfo.CustomData = ours("reason16", string(reason))
@@ -258,6 +271,8 @@ func (t *talk) liftStop(r *v16.StopTransactionRequest) Exchange {
 	}
 	values, events := t.liftMeter("transactionData", r.TransactionData, req.EVSE)
 	req.MeterValue = append(values, t.finalRegister(r, at, values))
+	t.noteUnread("transactionData", req.MeterValue)
+	t.numbered(req)
 	t.d.State.Close(id)
 	return several(t, 0, append([]ocpp.Request{req}, events...), func(a *v21.TransactionEventResponse) Outcome {
 		f := &talk{d: t.d}

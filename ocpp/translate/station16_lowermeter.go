@@ -38,8 +38,7 @@ func (t *talk) lowerMeter(path string, values []v21.MeterValue, beginning bool) 
 		out := v16.MeterValue{Timestamp: t.time(p+".timestamp", mv.Timestamp)}
 		for j := range mv.SampledValue {
 			sv := &mv.SampledValue[j]
-			if beginning && sv.Context.V == v21.ReadingContextTransactionBegin && sv.SignedMeterValue == nil &&
-				measurand(sv) == v21.MeasurandEnergyActiveImportRegister && !sv.Phase.OK && sv.Location.Or(v21.LocationOutlet) == v21.LocationOutlet {
+			if beginning && sv.Context.V == v21.ReadingContextTransactionBegin && sv.SignedMeterValue == nil && isRegister(sv) {
 				continue
 			}
 			out.SampledValue = append(out.SampledValue, t.lowerSample(p+".sampledValue["+itoa(j)+"]", sv)...)

@@ -124,7 +124,10 @@ func (t *talk) start(r *v21.TransactionEventRequest, w waiting, at time.Time) Ex
 		f.d.State.Bind(id, a.TransactionID)
 		f.d.State.Open(w.evse, id, tag)
 		f.d.State.Put(keyWaiting(id), "")
-		resp := &v21.TransactionEventResponse{IDTokenInfo: f.liftTagInfo(&a.IDTagInfo)}
+		resp := &v21.TransactionEventResponse{}
+		if r.IDToken != nil || a.IDTagInfo.Status != v16.AuthorizationStatusAccepted {
+			resp.IDTokenInfo = f.liftTagInfo(&a.IDTagInfo)
+		}
 		return Outcome{Response: resp, Notes: f.notes}
 	})
 }
@@ -182,7 +185,7 @@ func (t *talk) follow(r *v21.TransactionEventRequest, evse int, at time.Time, nu
 	if r.TransactionInfo.StoppedReason.OK && r.EventType != v21.TransactionEventTypeEnded {
 		t.lost("transactionInfo.stoppedReason", "1.6 has a reason only where a transaction ends")
 	}
-	t.meterAt(r.MeterValue, evse, true)
+	t.remember(r.MeterValue, evse, true)
 	values := t.lowerMeter("meterValue", r.MeterValue, first)
 	if len(values) > 0 {
 		if number < 0 {
@@ -208,15 +211,14 @@ func (t *talk) lowerReason(r *v21.TransactionEventRequest) ocpp.Opt[v16.Reason] 
 	if !from.OK { // absent is Local in both (OCPP 2.1 E06, OCPP 1.6 §6.49)
 		return ocpp.Opt[v16.Reason]{}
 	}
-	if same := v16.Reason(from.V); same.Valid() {
-		return ocpp.Some(same)
-	}
 	to, ok := reasons16[from.V]
-	if !ok {
-		to = v16.ReasonOther
-	}
-	if r.TriggerReason == v21.TriggerReasonUnlockCommand {
+	switch same := v16.Reason(from.V); {
+	case r.TriggerReason == v21.TriggerReasonUnlockCommand:
 		to = v16.ReasonUnlockCommand
+	case same.Valid():
+		return ocpp.Some(same)
+	case !ok:
+		to = v16.ReasonOther
 	}
 	t.emulated("transactionInfo.stoppedReason", string(from.V)+" is "+string(to)+" in 1.6")
 	return ocpp.Some(to)
@@ -262,9 +264,27 @@ func (t *talk) lowerEnded(r *v21.TransactionEventRequest, evse int, at time.Time
 	})
 }
 
-// meterAt is the energy register at an end of the transaction, in whole Wh, rounded to the nearest and half to even,
-// and remembered for the next event that has none. last takes the last reading, else the first.
+// meterAt is the energy register at an end of the transaction, in whole Wh, rounded to the nearest and half to even;
+// without a reading the last one that was heard of. last takes the last reading, else the first.
 func (t *talk) meterAt(values []v21.MeterValue, evse int, last bool) int {
+	wh, exact, ok := t.remember(values, evse, last)
+	if ok {
+		if !exact {
+			t.emulated("meterValue", "the energy register is whole Wh in 1.6, rounded to the nearest")
+		}
+		return wh
+	}
+	wh, known := t.number(keyRegister(evse))
+	if known {
+		t.emulated("meterValue", "no reading of the energy register: the last one of the EVSE")
+	} else {
+		t.emulated("meterValue", "no reading of the energy register: 0 Wh")
+	}
+	return wh
+}
+
+// remember reads the energy register, preferably where the transaction begins or ends, and keeps it.
+func (t *talk) remember(values []v21.MeterValue, evse int, last bool) (wh int, exact, ok bool) {
 	context := v21.ReadingContextTransactionBegin
 	if last {
 		context = v21.ReadingContextTransactionEnd
@@ -273,8 +293,7 @@ func (t *talk) meterAt(values []v21.MeterValue, evse int, last bool) int {
 	for i := range values {
 		for j := range values[i].SampledValue {
 			sv := &values[i].SampledValue[j]
-			if !HasReading(sv) || measurand(sv) != v21.MeasurandEnergyActiveImportRegister || sv.Phase.OK ||
-				sv.Location.Or(v21.LocationOutlet) != v21.LocationOutlet {
+			if !isRegister(sv) || !HasReading(sv) {
 				continue
 			}
 			if best == nil || last && best.Context.V != context || sv.Context.V == context && best.Context.V != context {
@@ -282,20 +301,19 @@ func (t *talk) meterAt(values []v21.MeterValue, evse int, last bool) int {
 			}
 		}
 	}
-	if best != nil {
-		if wh, exact, ok := wattHours(best); ok {
-			if !exact {
-				t.emulated("meterValue", "the energy register is whole Wh in 1.6, rounded to the nearest")
-			}
-			t.d.State.Put(keyRegister(evse), itoa(wh))
-			return wh
-		}
+	if best == nil {
+		return 0, false, false
 	}
-	wh, known := t.number(keyRegister(evse))
-	if !known {
-		t.emulated("meterValue", "no reading of the energy register: 0 Wh")
+	if wh, exact, ok = wattHours(best); ok {
+		t.d.State.Put(keyRegister(evse), itoa(wh))
 	}
-	return wh
+	return wh, exact, ok
+}
+
+// isRegister reports whether a value is of the register that 1.6 gives as meterStart and meterStop.
+func isRegister(sv *v21.SampledValue) bool {
+	return measurand(sv) == v21.MeasurandEnergyActiveImportRegister && !sv.Phase.OK &&
+		sv.Location.Or(v21.LocationOutlet) == v21.LocationOutlet
 }
 
 // wattHours is a reading in whole Wh.

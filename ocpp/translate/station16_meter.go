@@ -32,16 +32,16 @@ func (t *talk) liftMeterValues(r *v16.MeterValuesRequest) Exchange {
 		connector = 0
 	}
 	values, events := t.liftMeter("meterValue", r.MeterValue, t.outlet(connector))
+	t.noteUnread("meterValue", values)
 	reqs := events
 	if len(values) > 0 {
 		var main ocpp.Request = &v21.MeterValuesRequest{EVSEID: connector, MeterValue: values}
 		if id, ok := t.meterTransaction(r, connector); ok {
 			at := values[len(values)-1].Timestamp
-			main = &v21.TransactionEventRequest{
+			main = t.numbered(&v21.TransactionEventRequest{
 				EventType: v21.TransactionEventTypeUpdated, Timestamp: at, TriggerReason: meterTrigger(values),
-				SeqNo: t.seqNo(id, at), TransactionInfo: v21.Transaction{TransactionID: id},
-				EVSE: t.outlet(connector), MeterValue: values,
-			}
+				TransactionInfo: v21.Transaction{TransactionID: id}, EVSE: t.outlet(connector), MeterValue: values,
+			})
 		}
 		reqs = append([]ocpp.Request{main}, events...)
 	}
@@ -70,6 +70,17 @@ func (t *talk) liftMeterValues(r *v16.MeterValuesRequest) Exchange {
 			}
 			return out
 		},
+	}
+}
+
+// noteUnread tells which numbers stand for nothing.
+func (t *talk) noteUnread(path string, values []v21.MeterValue) {
+	for i := range values {
+		for j := range values[i].SampledValue {
+			if !HasReading(&values[i].SampledValue[j]) {
+				t.emulated(fmt.Sprintf("%s[%d]", path, i), "signed data without a plain reading: the number beside them says nothing")
+			}
+		}
 	}
 }
 
@@ -227,7 +238,6 @@ func (t *talk) liftSigned(path, text string, s v21.SampledValue) (v21.SampledVal
 	s.SignedMeterValue = &v21.SignedMeterValue{SignedMeterData: text, EncodingMethod: encodingMethod(text)}
 	value, unit, ok := readOCMF(text)
 	if !ok {
-		t.emulated(path, "signed data without a plain reading: the number beside them says nothing")
 		s.CustomData = noReading
 		return s, true
 	}

@@ -117,11 +117,10 @@ func (t *talk) chargingStateEvent(connector int, status v16.ChargePointStatus, a
 	}
 	t.d.State.Put(keyChargingState(connector), fact)
 	t.emulated("status", "TransactionEvent with chargingState "+string(state))
-	return &v21.TransactionEventRequest{
+	return t.numbered(&v21.TransactionEventRequest{
 		EventType: v21.TransactionEventTypeUpdated, Timestamp: at, TriggerReason: v21.TriggerReasonChargingStateChanged,
-		SeqNo: t.seqNo(id, at), EVSE: t.outlet(connector),
-		TransactionInfo: v21.Transaction{TransactionID: id, ChargingState: ocpp.Some(state)},
-	}
+		EVSE: t.outlet(connector), TransactionInfo: v21.Transaction{TransactionID: id, ChargingState: ocpp.Some(state)},
+	})
 }
 
 // event is an EventData of something that a 1.6 station reports without being asked to monitor it.
