@@ -3566,9 +3566,7 @@ func lower201AuthorizeResponse(t *crossing, in *v21.AuthorizeResponse, out *v201
 	if len(in.AllowedEnergyTransfer) > 0 {
 		t.lost("allowedEnergyTransfer", "2.0.1 cannot limit the kinds of energy transfer")
 	}
-	if in.Tariff != nil {
-		t.lost("tariff", "2.0.1 has no tariffs; the price can be shown with idTokenInfo.personalMessage")
-	}
+	lower201Tariff(t, in, out)
 }
 
 func lower201BootNotificationRequest(t *crossing, in *v21.BootNotificationRequest, out *v201.BootNotificationRequest) {

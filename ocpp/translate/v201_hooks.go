@@ -169,6 +169,34 @@ func (p phases) least(t *crossing, name string, unit v21.ChargingRateUnit) decim
 	return least
 }
 
+// lower201Tariff shows the driver the price as a text: 2.0.1 has no tariffs, but a message for the holder of the token.
+func lower201Tariff(t *crossing, in *v21.AuthorizeResponse, out *v201.AuthorizeResponse) {
+	switch {
+	case in.Tariff == nil:
+		return
+	case len(in.Tariff.Description) == 0:
+		t.lost("tariff", "2.0.1 has no tariffs, and this one has no description to show")
+		return
+	case out.IDTokenInfo.PersonalMessage != nil:
+		t.lost("tariff", "2.0.1 has no tariffs, and there is another personalMessage to show")
+		return
+	}
+	text := &in.Tariff.Description[0]
+	for i := range in.Tariff.Description {
+		if d := &in.Tariff.Description[i]; d.Language.OK && d.Language == in.IDTokenInfo.Language1 {
+			text = d
+			break
+		}
+	}
+	out.IDTokenInfo.PersonalMessage = new(v201.MessageContent)
+	t.in("tariff")
+	t.in("description")
+	lower201MessageContent(t, text, out.IDTokenInfo.PersonalMessage)
+	t.out()
+	t.out()
+	t.note(Emulated, "tariff", "the description is shown as idTokenInfo.personalMessage")
+}
+
 // lower201RequestID tells that rememberSigning keeps the number.
 func lower201RequestID(t *crossing, in *v21.SignCertificateRequest, _ *v201.SignCertificateRequest) {
 	if in.RequestID.OK {

@@ -16,7 +16,10 @@ func table201() []Entry {
 			{InResponse, "idTokenInfo.personalMessage.format", Emulated, "QRCODE becomes URI: 2.0.1 cannot ask for a QR code; the station shows the address"},
 			{InResponse, "idTokenInfo.personalMessage.content", Lost, "cut to 512 characters"},
 			{InResponse, "allowedEnergyTransfer[]", Lost, "2.0.1 cannot limit the kinds of energy transfer"},
-			{InResponse, "tariff", Lost, "2.0.1 has no tariffs; the price can be shown with idTokenInfo.personalMessage"},
+			{InResponse, "tariff", Lost, "without a description, or with another personalMessage: 2.0.1 has no tariffs"},
+			{InResponse, "tariff.description.format", Emulated, "QRCODE becomes URI: 2.0.1 cannot ask for a QR code; the station shows the address"},
+			{InResponse, "tariff.description.content", Lost, "cut to 512 characters"},
+			{InResponse, "tariff", Emulated, "its description is shown as idTokenInfo.personalMessage, if there is no other"},
 		}},
 		{Version: ocpp.V201, From: ocpp.Station, Action: "Authorize", Direction: Down, Kind: Same, Fields: []FieldNote{
 			{InRequest, "idToken.additionalInfo[].additionalIdToken", Lost, "longer than 36 characters; it is left out: a cut token could be another"},

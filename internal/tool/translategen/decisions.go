@@ -9,8 +9,8 @@ type verdict struct {
 	also []also // what else may become of it
 }
 
-// also is another thing that may become of a field.
-type also struct{ kind, text string }
+// also is another thing that may become of a field, or of one below it.
+type also struct{ kind, text, below string }
 
 // how says what happens to a field.
 type how int
@@ -31,13 +31,18 @@ const (
 
 // downVerdicts decides the fields of 2.1 that 2.0.1 lacks or bounds more tightly. The key is the Go type and the member.
 var downVerdicts = map[string]verdict{
-	"APN.apn":                                      {how: fit},
-	"APN.apnUserName":                              {how: fit},
-	"APN.apnPassword":                              {how: fit},
-	"AdditionalInfo.additionalIdToken":             {how: fit},
-	"AuthorizeRequest.certificate":                 {how: fit},
-	"AuthorizeResponse.allowedEnergyTransfer":      {how: lost, text: "2.0.1 cannot limit the kinds of energy transfer"},
-	"AuthorizeResponse.tariff":                     {how: lost, text: "2.0.1 has no tariffs; the price can be shown with idTokenInfo.personalMessage"},
+	"APN.apn":                                 {how: fit},
+	"APN.apnUserName":                         {how: fit},
+	"APN.apnPassword":                         {how: fit},
+	"AdditionalInfo.additionalIdToken":        {how: fit},
+	"AuthorizeRequest.certificate":            {how: fit},
+	"AuthorizeResponse.allowedEnergyTransfer": {how: lost, text: "2.0.1 cannot limit the kinds of energy transfer"},
+	"AuthorizeResponse.tariff": {how: hook, call: "lower201Tariff", text: "its description is shown as idTokenInfo.personalMessage, if there is no other",
+		also: []also{
+			{kind: "Lost", text: "without a description, or with another personalMessage: 2.0.1 has no tariffs"},
+			{"Emulated", "QRCODE becomes URI: 2.0.1 cannot ask for a QR code; the station shows the address", ".description.format"},
+			{"Lost", "cut to 512 characters", ".description.content"},
+		}},
 	"CertificateSignedRequest.requestId":           {how: lost, text: "2.0.1 tells signing requests apart by certificateType only"},
 	"ChargingLimit.chargingLimitSource":            {how: word, call: "lower201LimitSource", text: "a source that is not EMS, Other, SO or CSO becomes Other"},
 	"ChargingLimit.isLocalGeneration":              {how: nolie, text: "2.0.1 has no limits for local generation"},
@@ -71,14 +76,14 @@ var downVerdicts = map[string]verdict{
 	"ChargingSchedule.absolutePriceSchedule":       {how: lost, text: "2.0.1 has only the price tables of ISO 15118-2"},
 	"ChargingSchedule.priceLevelSchedule":          {how: lost, text: "2.0.1 has only the price tables of ISO 15118-2"},
 	"ChargingSchedulePeriod.limit": {how: hook, text: "limits per phase: the smallest is used for all, in W times the number of phases",
-		also: []also{{"Refused", "absent, with no setpoint to take its place: 2.0.1 wants a limit in every period"}}},
+		also: []also{{kind: "Refused", text: "absent, with no setpoint to take its place: 2.0.1 wants a limit in every period"}}},
 	"ChargingSchedulePeriod.limit_L2":          {how: hook, text: "the smallest limit of the phases is used for all"},
 	"ChargingSchedulePeriod.limit_L3":          {how: hook, text: "the smallest limit of the phases is used for all"},
 	"ChargingSchedulePeriod.dischargeLimit":    {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
 	"ChargingSchedulePeriod.dischargeLimit_L2": {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
 	"ChargingSchedulePeriod.dischargeLimit_L3": {how: hook, text: "2.0.1 cannot discharge", kind: "Lost"},
 	"ChargingSchedulePeriod.setpoint": {how: hook, text: "a setpoint for charging becomes the limit",
-		also: []also{{"Refused", "a setpoint for discharging, or CentralSetpoint without one"}}},
+		also: []also{{kind: "Refused", text: "a setpoint for discharging, or CentralSetpoint without one"}}},
 	"ChargingSchedulePeriod.setpoint_L2":            {how: hook, text: "the smallest setpoint of the phases is used for all"},
 	"ChargingSchedulePeriod.setpoint_L3":            {how: hook, text: "the smallest setpoint of the phases is used for all"},
 	"ChargingSchedulePeriod.setpointReactive":       {how: must, text: "2.0.1 has no reactive power"},
@@ -88,7 +93,7 @@ var downVerdicts = map[string]verdict{
 	"ChargingSchedulePeriod.evseSleep":              {how: nolie, text: "2.0.1 cannot put the electronics of an EVSE to sleep"},
 	"ChargingSchedulePeriod.v2xBaseline":            {how: lost, text: "2.0.1 cannot discharge"},
 	"ChargingSchedulePeriod.operationMode": {how: hook, text: "ChargingOnly is what 2.0.1 does; Idle becomes a limit of 0; CentralSetpoint a limit",
-		also: []also{{"Refused", "any other mode in a command, or without a limit"}, {"Lost", "any other mode in a report"}}},
+		also: []also{{kind: "Refused", text: "any other mode in a command, or without a limit"}, {kind: "Lost", text: "any other mode in a report"}}},
 	"ChargingSchedulePeriod.v2xFreqWattCurve":                       {how: must, text: "2.0.1 has no frequency response"},
 	"ChargingSchedulePeriod.v2xSignalWattCurve":                     {how: must, text: "2.0.1 has no frequency response"},
 	"ClearedChargingLimitRequest.chargingLimitSource":               {how: word, call: "lower201LimitSource", text: "a source that is not EMS, Other, SO or CSO becomes Other"},

@@ -106,7 +106,7 @@ func (w *walker) structure(name, path, gentle string) {
 func (w *walker) field(key, at string, src, dst *field, gentle string) {
 	v, outer := w.verdicts[key], gentle
 	for _, a := range v.also {
-		w.add(at, a.kind, a.text, gentle)
+		w.add(at+a.below, a.kind, a.text, gentle)
 	}
 	if why, ok := softly(w.name, key); ok {
 		gentle = "it is left out"
