@@ -64,8 +64,8 @@ func foldPnC(r ocpp.Response, resp ocpp.Response) *ocpp.CallError {
 	return nil
 }
 
-// viaPnC is the exchange of a 2.1 request whose payload 1.6 carries in a DataTransfer, answered by resp.
-func viaPnC(req ocpp.Request, notes ...Note) Exchange {
+// throughPnC is the exchange of a 2.1 request whose payload 1.6 carries in a DataTransfer, answered by resp.
+func throughPnC(req ocpp.Request, notes ...Note) Exchange {
 	notes = append(notes, emulatedNote("", "DataTransfer of Plug & Charge"))
 	return one(pncMessage(req.ActionName(), withoutCustomData(req)), func(r ocpp.Response) Outcome {
 		resp := req.NewResponse()
@@ -83,7 +83,7 @@ func lowerCertificateSigned(m *v21.CertificateSignedRequest) (Exchange, error) {
 	case v21.CertificateSigningUseV2GCertificate:
 		wire := &v21.CertificateSignedRequest{CertificateChain: m.CertificateChain, CertificateType: m.CertificateType}
 		notes.lost(m.RequestID.OK, "requestId", "1.6 does not number requests for a certificate")
-		return viaPnC(wire, notes...), nil
+		return throughPnC(wire, notes...), nil
 	case v21.CertificateSigningUseV2G20Certificate:
 		return Exchange{}, refuse("certificateType", "1.6 knows ISO 15118-2 only")
 	}
@@ -110,7 +110,7 @@ func lowerInstallCertificate(m *v21.InstallCertificateRequest) (Exchange, error)
 	case v21.InstallCertificateUseOEMRootCertificate:
 		return Exchange{}, refuse("certificateType", "1.6 has no root certificates of vehicle makers")
 	default:
-		return viaPnC(m), nil
+		return throughPnC(m), nil
 	}
 	return ask(req, func(r *v16.InstallCertificateResponse) Outcome {
 		return Outcome{Response: &v21.InstallCertificateResponse{Status: v21.InstallCertificateStatus(r.Status)}}
@@ -126,7 +126,6 @@ func lowerDeleteCertificate(m *v21.DeleteCertificateRequest) (Exchange, error) {
 	}}
 	return Exchange{
 		Requests: []ocpp.Request{req, pncMessage(m.ActionName(), withoutCustomData(m))},
-		Notes:    []Note{emulatedNote("", "asked of Plug & Charge as well, when the station does not find it among its own")},
 		Stop:     func(_ int, r Reply) bool { return !unsupported(r) },
 		Enough: func(_ int, r Reply) bool {
 			a, ok := r.Response.(*v16.DeleteCertificateResponse)
@@ -142,7 +141,7 @@ func lowerDeleteCertificate(m *v21.DeleteCertificateRequest) (Exchange, error) {
 				return first
 			}
 			if second := new(v21.DeleteCertificateResponse); foldPnC(replies[1].Response, second) == nil {
-				return Outcome{Response: second}
+				return Outcome{Response: second, Notes: []Note{emulatedNote("", "DataTransfer of Plug & Charge, as the station did not find it among its own")}}
 			}
 			return first
 		},

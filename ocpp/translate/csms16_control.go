@@ -197,6 +197,9 @@ func lowerTriggerMessage(d *Dialogue, m *v21.TriggerMessageRequest) (Exchange, e
 		if secure {
 			return extended(v16.ExtendedMessageTriggerSignChargePointCertificate)
 		}
+	case v21.MessageTriggerSignV2GCertificate:
+		notes.lost(connector.OK, "evse", "the message concerns the station as a whole")
+		return throughPnC(&v21.TriggerMessageRequest{RequestedMessage: m.RequestedMessage}, notes...), nil
 	}
 	return answered(&v21.TriggerMessageResponse{
 		Status:     v21.TriggerMessageStatusNotImplemented,

@@ -29,7 +29,6 @@ func lowerGetLog(d *Dialogue, m *v21.GetLogRequest) (Exchange, error) {
 		Location: m.Log.RemoteLocation, StartTime: m.Log.OldestTimestamp, StopTime: m.Log.LatestTimestamp,
 		Retries: m.Retries, RetryInterval: m.RetryInterval,
 	}
-	var notes notesOf
 	x := Exchange{}
 	known := d.State.Get(keySecurity) != "no"
 	if _, long := cutRunes(m.Log.RemoteLocation, maxLocation); known && !long {
@@ -42,10 +41,8 @@ func lowerGetLog(d *Dialogue, m *v21.GetLogRequest) (Exchange, error) {
 	}
 	if m.LogType == v21.LogTypeDiagnosticsLog {
 		x.Requests = append(x.Requests, plain)
-		notes.emulated(true, "", "GetDiagnostics, where the station does not know GetLog")
 	}
 	d.State.Put(keyLogRequest, strconv.Itoa(m.RequestID))
-	x.Notes = notes
 	x.Stop = func(_ int, r Reply) bool { return !unsupported(r) }
 	x.Enough = func(int, Reply) bool { return true }
 	x.Answer = func(replies []Reply) Outcome {
@@ -71,10 +68,14 @@ func lastReply(replies []Reply) []Reply {
 
 // foldDiagnostics: without a file name there is nothing to upload (OCPP 1.6 §5.9).
 func foldDiagnostics(r *v16.GetDiagnosticsResponse) Outcome {
-	if r.FileName.Or("") == "" {
-		return Outcome{Response: &v21.GetLogResponse{Status: v21.LogStatusRejected, StatusInfo: reason("NotFound", "the station has no diagnostics of that time")}}
+	out := Outcome{
+		Response: &v21.GetLogResponse{Status: v21.LogStatusAccepted, Filename: r.FileName},
+		Notes:    []Note{emulatedNote("", "GetDiagnostics, as the station does not know GetLog")},
 	}
-	return Outcome{Response: &v21.GetLogResponse{Status: v21.LogStatusAccepted, Filename: r.FileName}}
+	if r.FileName.Or("") == "" {
+		out.Response = &v21.GetLogResponse{Status: v21.LogStatusRejected, StatusInfo: reason("NotFound", "the station has no diagnostics of that time")}
+	}
+	return out
 }
 
 // lowerUpdateFirmware: L01 where the firmware is signed, L02 where it is not.

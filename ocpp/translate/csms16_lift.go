@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"lumela/ocpp"
 	"lumela/ocpp/v16"
@@ -20,13 +21,23 @@ func liftCSMS16(d *Dialogue, req ocpp.Request) (Exchange, error) {
 	x.Answer = func(replies []Reply) Outcome {
 		out := fold(replies)
 		for _, r := range replies {
-			if r.Response != nil {
+			switch carried := isPnC(req); {
+			case r.Response == nil:
+			case carried:
+				out.Notes = append(out.Notes, lostCustomData(r.Response)...)
+			default:
 				out.Notes = append(out.Notes, lostAnswer(r.Response)...)
 			}
 		}
 		return out
 	}
 	return x, nil
+}
+
+// isPnC reports whether a request, and so its answer, carries a payload of 2.x as it is.
+func isPnC(req ocpp.Request) bool {
+	m, ok := req.(*v16.DataTransferRequest)
+	return ok && strings.EqualFold(m.VendorID, pncVendor)
 }
 
 func liftCSMS16Request(d *Dialogue, req ocpp.Request) (Exchange, error) {

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -190,7 +191,7 @@ func foldChangeConfiguration(r *v21.SetVariablesResponse, decides []bool) Outcom
 		res := &r.SetVariableResult[i]
 		status := setStatus16(res.AttributeStatus)
 		if i < len(decides) && !decides[i] {
-			notes.lost(status != v16.ConfigurationStatusAccepted, "value", res.Variable.Name+" was not changed with it: "+string(res.AttributeStatus))
+			notes.lost(status != v16.ConfigurationStatusAccepted, "value", fmt.Sprintf("%.50s was not changed with it: %s", res.Variable.Name, res.AttributeStatus))
 			continue
 		}
 		worst = max(worst, slices.Index(rank, status))

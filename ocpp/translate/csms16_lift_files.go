@@ -157,7 +157,7 @@ func liftGetInstalledCertificateIds(m *v16.GetInstalledCertificateIdsRequest) (E
 // liftCSMSDataTransfer reads what 1.6 carries in data: Plug & Charge, prices, and what only the two ends understand.
 func liftCSMSDataTransfer(d *Dialogue, m *v16.DataTransferRequest) (Exchange, error) {
 	switch {
-	case strings.EqualFold(m.VendorID, pncVendor):
+	case isPnC(m):
 		return liftCSMSPnC(m)
 	case strings.EqualFold(m.VendorID, costVendor):
 		return liftCost(d, m)

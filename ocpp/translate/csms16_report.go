@@ -78,7 +78,7 @@ func reportData(keys []v16.KeyValue) ([]v21.ReportData, []Note) {
 	for _, kv := range keys {
 		values, err := devicemodel.Lift(kv.Key, kv.Value.Or(""))
 		if err != nil {
-			notes = append(notes, lostNote("configurationKey."+kv.Key, lossReason(err)))
+			notes = append(notes, lostNote("configurationKey", kv.Key+": "+lossReason(err)))
 			continue
 		}
 		spec, standard := devicemodel.Spec(kv.Key)

@@ -207,10 +207,7 @@ func lowerKey(d *Dialogue, m *v21.SetVariablesRequest, entries []int, results []
 	var members []int
 	for j, i := range entries {
 		if e := problemOf(err, values[j]); e != nil {
-			results[i].AttributeStatus, results[i].AttributeStatusInfo = v21.SetVariableStatusRejected, reason("InvalidValue", e.Error())
-			if errors.Is(e, devicemodel.ErrNoKey) {
-				results[i].AttributeStatus = v21.SetVariableStatusUnknownVariable
-			}
+			results[i].AttributeStatus, results[i].AttributeStatusInfo = setProblem(e)
 			continue
 		}
 		members = append(members, i)
@@ -222,6 +219,19 @@ func lowerKey(d *Dialogue, m *v21.SetVariablesRequest, entries []int, results []
 		return nil, nil
 	}
 	return &keys[0], members
+}
+
+// setProblem says why a value cannot be written.
+func setProblem(err error) (v21.SetVariableStatus, *v21.StatusInfo) {
+	switch {
+	case errors.Is(err, devicemodel.ErrNoKey):
+		return v21.SetVariableStatusUnknownVariable, nil
+	case errors.Is(err, devicemodel.ErrFollows):
+		return v21.SetVariableStatusRejected, reason("ReadOnly", err.Error())
+	case errors.Is(err, devicemodel.ErrTooLong):
+		return v21.SetVariableStatusRejected, reason("TooLargeElement", err.Error())
+	}
+	return v21.SetVariableStatusRejected, reason("InvalidValue", err.Error())
 }
 
 // withNeighbours adds the variables that are written with the same key, before those that change. It is false when
