@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 )
 
@@ -30,7 +31,12 @@ func run(root string, docs bool) error {
 		}
 	}
 	if docs {
-		return writeDocs(root)
+		describe := exec.Command("go", "run", "./internal/tool/translategen/describe")
+		describe.Dir, describe.Stderr = root, os.Stderr
+		if err := describe.Run(); err != nil {
+			return fmt.Errorf("write docs/translation.md: %w", err)
+		}
+		return nil
 	}
 	files, err := outputs(root)
 	if err != nil {

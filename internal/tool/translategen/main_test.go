@@ -31,26 +31,6 @@ func TestGeneratedIsCurrent(t *testing.T) {
 	}
 }
 
-// TestDocsAreCurrent wants docs/translation.md as the loss table and the cases have it.
-func TestDocsAreCurrent(t *testing.T) {
-	t.Parallel()
-	root, err := moduleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := document(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(filepath.Join(root, "docs", "translation.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("docs/translation.md is not what go run ./internal/tool/translategen -docs makes")
-	}
-}
-
 // TestMissingDecisionEndsTheRun takes decisions away and wants the generator to name what lacks one.
 func TestMissingDecisionEndsTheRun(t *testing.T) {
 	root, err := moduleRoot()

@@ -1,8 +1,11 @@
+// Command describe writes docs/translation.md. It is a command of its own because it needs
+// package translate with the generated copies, while translategen must run without them.
 package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +44,15 @@ A field that is not listed crosses as it is. In a path, ` + "`[]`" + ` stands fo
 response are marked with ←: a response crosses the other way.
 
 `
+
+func main() {
+	root := flag.String("root", ".", "root of the module")
+	flag.Parse()
+	if err := writeDocs(*root); err != nil {
+		fmt.Fprintln(os.Stderr, "describe:", err)
+		os.Exit(1)
+	}
+}
 
 // writeDocs writes docs/translation.md.
 func writeDocs(root string) error {
