@@ -148,6 +148,9 @@ func several[R ocpp.Response](t *talk, main int, reqs []ocpp.Request, fold func(
 			return Outcome{Err: &ocpp.CallError{Code: ocpp.InternalError, Description: "an answer of another action"}}
 		}
 		out := fold(r)
+		if r.Version() == ocpp.V21 {
+			out.Notes = append(out.Notes, lostCustomData(r)...)
+		}
 		for i, reply := range replies {
 			if i != main && i < len(reqs) && reply.Err != nil {
 				out.Notes = append(out.Notes, Note{Kind: Lost, Text: reqs[i].ActionName() + " was refused: " + reply.Err.Error()})

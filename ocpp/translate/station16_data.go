@@ -84,7 +84,7 @@ func (t *talk) liftPnC(r *v16.DataTransferRequest) (Exchange, bool) {
 
 // carried puts a response of 2.1 into the data of a DataTransfer.
 func carried[R ocpp.Response](a R) Outcome {
-	return Outcome{Response: &v16.DataTransferResponse{Status: v16.DataTransferStatusAccepted, Data: ocpp.Some(string(ocpp.Marshal(a)))}}
+	return Outcome{Response: &v16.DataTransferResponse{Status: v16.DataTransferStatusAccepted, Data: ocpp.Some(string(withoutCustomData(a)))}}
 }
 
 // liftPnCAuthorize: the note gives the eMAID as a text; some stations send the IdToken of 2.0.1 in its place. The answer

@@ -97,34 +97,62 @@ var refused16 = map[string]string{
 }
 
 // rest notes every field of m that is not said, once per kind of field. said are the paths of the fields that were
-// used, without indices; what lies below them counts too.
+// used, without indices; what lies below them counts too, but for customData of others.
 func (t *talk) rest(m ocpp.Message, said ...string) {
 	var root map[string]any
 	if json.Unmarshal(ocpp.Marshal(m), &root) != nil {
-		return // a message that we wrote ourselves is JSON
+		return // not reached: a message that we write is JSON
 	}
-	noted := map[string]bool{}
-	var walk func(pattern, path string, v any)
-	walk = func(pattern, path string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, name := range slices.Sorted(maps.Keys(v)) {
-				walk(joinPath(pattern, name), joinPath(path, name), v[name])
-			}
-			return
-		case []any:
-			for i, item := range v {
-				walk(pattern, path+"["+strconv.Itoa(i)+"]", item)
-			}
-			return
-		}
-		if noted[pattern] || slices.ContainsFunc(said, func(s string) bool { return within(pattern, s) }) {
-			return
-		}
-		noted[pattern] = true
-		t.lost(path, "1.6 has no place for it")
+	w := remainder{talk: t, said: said, noted: map[string]bool{}}
+	w.object("", "", root, false)
+}
+
+// remainder walks what a translation did not use.
+type remainder struct {
+	*talk
+	said  []string
+	noted map[string]bool
+}
+
+func (w *remainder) object(pattern, path string, fields map[string]any, used bool) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		w.value(joinPath(pattern, name), joinPath(path, name), fields[name], used)
 	}
-	walk("", "", root)
+}
+
+// value is at path, which is pattern with its indices.
+func (w *remainder) value(pattern, path string, v any, used bool) {
+	below := false // some fields below are used
+	for _, s := range w.said {
+		used = used || s == pattern
+		below = below || strings.HasPrefix(s, pattern+".")
+	}
+	if custom := strings.HasSuffix(pattern, "customData"); custom && isOurs(v) || used && custom && slices.Contains(w.said, pattern) {
+		return
+	} else if custom {
+		used = false
+	}
+	switch fields, object := v.(map[string]any); {
+	case !used && !below:
+		if !w.noted[pattern] {
+			w.noted[pattern] = true
+			w.lost(path, "1.6 has no place for it")
+		}
+	case object:
+		w.object(pattern, path, fields, used)
+	default:
+		items, _ := v.([]any)
+		for i, item := range items {
+			if fields, ok := item.(map[string]any); ok {
+				w.object(pattern, path+"["+strconv.Itoa(i)+"]", fields, used)
+			}
+		}
+	}
+}
+
+func isOurs(v any) bool {
+	fields, ok := v.(map[string]any)
+	return ok && fields["vendorId"] == CustomDataVendor
 }
 
 func joinPath(path, name string) string {
@@ -132,11 +160,6 @@ func joinPath(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-func within(path, top string) bool {
-	rest, ok := strings.CutPrefix(path, top)
-	return ok && (rest == "" || rest[0] == '.')
 }
 
 // oursIn reads a value that ours wrote.

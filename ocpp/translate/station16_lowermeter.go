@@ -32,9 +32,6 @@ func (t *talk) lowerMeter(path string, values []v21.MeterValue, beginning bool) 
 	for i := range values {
 		mv := &values[i]
 		p := path + "[" + itoa(i) + "]"
-		if mv.CustomData != "" {
-			t.lost(p+".customData", "1.6 has no vendor extensions")
-		}
 		out := v16.MeterValue{Timestamp: t.time(p+".timestamp", mv.Timestamp)}
 		for j := range mv.SampledValue {
 			sv := &mv.SampledValue[j]
@@ -73,9 +70,6 @@ func (t *talk) lowerSample(path string, sv *v21.SampledValue) []v16.SampledValue
 		Context:   word(t, path+".context", sv.Context, v16.ReadingContext.Valid),
 		Phase:     word(t, path+".phase", sv.Phase, v16.Phase.Valid),
 		Location:  word(t, path+".location", sv.Location, v16.Location.Valid),
-	}
-	if sv.CustomData != "" && HasReading(sv) {
-		t.lost(path+".customData", "1.6 has no vendor extensions")
 	}
 	var out []v16.SampledValue
 	if value, unit, ok := scaled(sv); !ok {

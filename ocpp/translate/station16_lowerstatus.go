@@ -179,6 +179,29 @@ func (t *talk) lowerEvent(path string, e *v21.EventData) ocpp.Request {
 		evse = e.Component.EVSE.ID
 	}
 	at := t.time(path+".timestamp", e.Timestamp)
+	req := t.wordsFor(path, e, evse, at)
+	if req == nil {
+		return nil
+	}
+	problem := e.Variable.Name == "Problem" || e.Variable.Name == "Tripped"
+	for _, f := range []struct {
+		present bool
+		name    string
+	}{
+		{e.Severity.OK, "severity"}, {e.Cause.OK, "cause"}, {e.VariableMonitoringID.OK, "variableMonitoringId"},
+		{e.TransactionID.OK, "transactionId"}, {e.Variable.Instance.OK, "variable.instance"},
+		{e.Component.Instance.OK && (problem || !v16.Location(e.Component.Instance.V).Valid()), "component.instance"},
+		{e.TechCode.OK && !problem, "techCode"}, {e.TechInfo.OK && !problem, "techInfo"},
+	} {
+		if f.present {
+			t.lost(path+"."+f.name, "1.6 has no place for it")
+		}
+	}
+	return req
+}
+
+// wordsFor is the message of 1.6 for an event; none when there is none.
+func (t *talk) wordsFor(path string, e *v21.EventData, evse int, at time.Time) ocpp.Request {
 	switch e.Variable.Name {
 	case "Problem", "Tripped":
 		return t.lowerProblem(path, e, evse, at)

@@ -62,6 +62,9 @@ func (t *talk) liftMeterValues(r *v16.MeterValuesRequest) Exchange {
 			}
 			out := done
 			out.Notes = refusals(reqs, replies)
+			if r := replies[0].Response; r != nil {
+				out.Notes = append(out.Notes, lostCustomData(r)...)
+			}
 			ev, ok := reqs[0].(*v21.TransactionEventRequest)
 			if a, answered := replies[0].Response.(*v21.TransactionEventResponse); ok && answered {
 				f := &talk{d: t.d}

@@ -91,7 +91,11 @@ func (t *talk) liftStatus(r *v16.StatusNotificationRequest) Exchange {
 			if replies[0].Err != nil {
 				return Outcome{Err: replies[0].Err}
 			}
-			return Outcome{Response: &v16.StatusNotificationResponse{}, Notes: refusals(reqs, replies)}
+			notes := refusals(reqs, replies)
+			if r := replies[0].Response; r != nil {
+				notes = append(notes, lostCustomData(r)...)
+			}
+			return Outcome{Response: &v16.StatusNotificationResponse{}, Notes: notes}
 		},
 	}
 }

@@ -2,6 +2,8 @@ package translate_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,4 +120,75 @@ func valid(t *rapid.T, v ocpp.Version, sender ocpp.Role, m ocpp.Message) {
 	if err := m.Validate(); err != nil {
 		t.Fatalf("%s %s: %v", m.ActionName(), ocpp.Marshal(m), err)
 	}
+}
+
+// tableOf gives the entries of one direction by action.
+func tableOf(direction translate.Direction) map[string]translate.Entry {
+	all := map[string]translate.Entry{}
+	for _, e := range translate.Table() {
+		if e.Version == ocpp.V16 && e.From == ocpp.Station && e.Direction == direction {
+			all[e.Action] = e
+		}
+	}
+	return all
+}
+
+// TestStation16Table wants an entry for every message that a station may send, and every note and refusal of random
+// messages in it.
+func TestStation16Table(t *testing.T) {
+	t.Parallel()
+	for direction, c := range map[translate.Direction]crossing{translate.Up: up16, translate.Down: down16} {
+		table := tableOf(direction)
+		for _, a := range ocpptest.Actions(c.from) {
+			if a.Sender&ocpp.Station == 0 {
+				continue
+			}
+			e, ok := table[a.Name]
+			if !ok {
+				t.Errorf("no entry for %s %s", direction, a.Name)
+				continue
+			}
+			rapid.Check(t, func(t *rapid.T) {
+				d := newDialogue()
+				c.exchange(t, d, drawRequest(t, c.from, map[translate.Direction]string{translate.Up: "StartTransaction", translate.Down: "TransactionEvent"}[direction]))
+				x, err := c.translate(d, drawRequest(t, c.from, a.Name))
+				var refusal *translate.Refusal
+				if errors.As(err, &refusal) {
+					wantNote(t, e, translate.InRequest, translate.Note{Kind: translate.Refused, Path: refusal.Path})
+					return
+				}
+				if e.Kind == translate.Refused {
+					t.Fatalf("%s is refused in the table but crosses", a.Name)
+				}
+				for _, n := range x.Notes {
+					wantNote(t, e, translate.InRequest, n)
+				}
+				var replies []translate.Reply
+				for _, r := range x.Requests {
+					replies = append(replies, translate.Reply{Response: ocpptest.DrawResponse(t, c.to, r.ActionName())})
+				}
+				for _, n := range x.Answer(replies).Notes {
+					wantNote(t, e, translate.InResponse, n)
+				}
+			})
+		}
+	}
+}
+
+// wantNote fails when the entry does not tell of a note, or of one above it.
+func wantNote(t *rapid.T, e translate.Entry, part translate.Part, n translate.Note) {
+	path := normal(n.Path)
+	if path == "" && (e.How != "" || slices.ContainsFunc(e.Fields, func(f translate.FieldNote) bool { return f.Path == "requestId" })) {
+		return
+	}
+	for _, f := range e.Fields {
+		above := normal(f.Path)
+		if rest, ok := strings.CutPrefix(path, above); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') && f.In == part && f.Kind == n.Kind {
+			return
+		}
+		if n.Kind == translate.Lost && strings.HasSuffix(path, "customData") && f.Path == "customData" && f.In == part {
+			return
+		}
+	}
+	t.Fatalf("the table of %s %s does not tell that %q of the %s is %s: %s", e.Direction, e.Action, path, part, n.Kind, n.Text)
 }
