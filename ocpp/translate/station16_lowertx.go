@@ -296,7 +296,8 @@ func (t *talk) remember(values []v21.MeterValue, evse int, last bool) (wh int, e
 			if !isRegister(sv) || !HasReading(sv) {
 				continue
 			}
-			if best == nil || last && best.Context.V != context || sv.Context.V == context && best.Context.V != context {
+			here, there := sv.Context.V == context, best != nil && best.Context.V == context
+			if best == nil || here && !there || last && here == there {
 				best = sv
 			}
 		}

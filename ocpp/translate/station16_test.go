@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"lumela/ocpp"
 	"lumela/ocpp/ocpptest"
 	"lumela/ocpp/translate"
+	"lumela/ocpp/v16"
 )
 
 var receipt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -191,4 +193,166 @@ func wantNote(t *rapid.T, e translate.Entry, part translate.Part, n translate.No
 		}
 	}
 	t.Fatalf("the table of %s %s does not tell that %q of the %s is %s: %s", e.Direction, e.Action, path, part, n.Kind, n.Text)
+}
+
+// there and back: what a 1.6 station says, told to a 1.6 management system through 2.1, is what it said. Numbers and
+// times are drawn small: what does not fit is the matter of the golden cases.
+func thereAndBack(t *rapid.T, d *translate.Dialogue, req ocpp.Request) []ocpp.Request {
+	x, err := translate.Lift(d, ocpp.Station, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := newDialogue()
+	var back []ocpp.Request
+	for _, r := range x.Requests {
+		y, err := translate.Lower(far, ocpp.V16, ocpp.Station, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back = append(back, y.Requests...)
+	}
+	return back
+}
+
+func drawTime(t *rapid.T) time.Time {
+	return receipt.Add(time.Duration(rapid.IntRange(-1e6, 1e6).Draw(t, "seconds")) * time.Second)
+}
+
+func drawSamples(t *rapid.T) []v16.MeterValue {
+	sample := func(t *rapid.T) v16.SampledValue {
+		sv := v16.SampledValue{Value: rapid.StringMatching(`-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?`).Filter(func(s string) bool {
+			return !strings.HasPrefix(s, "-0")
+		}).Draw(t, "value")}
+		measurands := slices.DeleteFunc(slices.Clone(v16.MeasurandValues), func(m v16.Measurand) bool {
+			return m == v16.MeasurandRPM || m == v16.MeasurandTemperature
+		})
+		sv.Measurand = ocpp.SomeIf(rapid.SampledFrom(measurands).Draw(t, "measurand"), rapid.Bool().Draw(t, "has"))
+		sv.Context = ocpp.SomeIf(rapid.SampledFrom(v16.ReadingContextValues).Draw(t, "context"), rapid.Bool().Draw(t, "has"))
+		sv.Phase = ocpp.SomeIf(rapid.SampledFrom(v16.PhaseValues).Draw(t, "phase"), rapid.Bool().Draw(t, "has"))
+		sv.Location = ocpp.SomeIf(rapid.SampledFrom(v16.LocationValues).Draw(t, "location"), rapid.Bool().Draw(t, "has"))
+		units := slices.DeleteFunc(slices.Clone(v16.UnitOfMeasureValues), func(u v16.UnitOfMeasure) bool { return u == v16.UnitOfMeasureCelcius })
+		sv.Unit = ocpp.SomeIf(rapid.SampledFrom(units).Draw(t, "unit"), rapid.Bool().Draw(t, "has"))
+		return sv
+	}
+	var values []v16.MeterValue
+	for range rapid.IntRange(1, 3).Draw(t, "values") {
+		mv := v16.MeterValue{Timestamp: drawTime(t)}
+		for range rapid.IntRange(1, 4).Draw(t, "samples") {
+			mv.SampledValue = append(mv.SampledValue, sample(t))
+		}
+		if rapid.Bool().Draw(t, "signed") {
+			mv.SampledValue = append(mv.SampledValue, v16.SampledValue{Value: ocpptest.DrawText(t, 200),
+				Format: ocpp.Some(v16.ValueFormatSignedData), Measurand: ocpp.Some(v16.MeasurandEnergyActiveExportRegister),
+				Location: ocpp.Some(v16.LocationBody), Context: ocpp.Some(v16.ReadingContextTransactionEnd), Phase: ocpp.Some(v16.PhaseN)})
+		}
+		values = append(values, mv)
+	}
+	return values
+}
+
+func TestStation16ThereAndBack(t *testing.T) {
+	t.Parallel()
+	tag := rapid.StringMatching(`[A-Z0-9]{1,20}`)
+	draws := map[string]func(*rapid.T) ocpp.Request{
+		"MeterValues": func(t *rapid.T) ocpp.Request {
+			return &v16.MeterValuesRequest{ConnectorID: rapid.IntRange(0, 9).Draw(t, "connector"), MeterValue: drawSamples(t)}
+		},
+		"StatusNotification": func(t *rapid.T) ocpp.Request {
+			r := &v16.StatusNotificationRequest{ConnectorID: rapid.IntRange(1, 9).Draw(t, "connector"), Timestamp: ocpp.Some(drawTime(t)),
+				Status: rapid.SampledFrom(v16.ChargePointStatusValues).Draw(t, "status"), ErrorCode: v16.ChargePointErrorCodeNoError}
+			return r
+		},
+		"StartTransaction": func(t *rapid.T) ocpp.Request {
+			return &v16.StartTransactionRequest{ConnectorID: rapid.IntRange(1, 9).Draw(t, "connector"), IDTag: tag.Draw(t, "tag"),
+				MeterStart: rapid.IntRange(-5, 1e9).Draw(t, "meter"), Timestamp: drawTime(t),
+				ReservationID: ocpp.SomeIf(rapid.IntRange(0, 9).Draw(t, "reservation"), rapid.Bool().Draw(t, "has"))}
+		},
+		"Authorize": func(t *rapid.T) ocpp.Request { return &v16.AuthorizeRequest{IDTag: tag.Draw(t, "tag")} },
+		"BootNotification": func(t *rapid.T) ocpp.Request {
+			text := func(n string) ocpp.Opt[string] { return ocpp.Some(tag.Draw(t, n)) }
+			return &v16.BootNotificationRequest{ChargePointVendor: tag.Draw(t, "vendor"), ChargePointModel: tag.Draw(t, "model"),
+				ChargePointSerialNumber: text("serial"), ChargeBoxSerialNumber: text("box"), FirmwareVersion: text("firmware"),
+				ICCID: text("iccid"), IMSI: text("imsi"), MeterType: text("type"), MeterSerialNumber: text("meter")}
+		},
+		"DataTransfer": func(t *rapid.T) ocpp.Request {
+			return &v16.DataTransferRequest{VendorID: tag.Draw(t, "vendor"), MessageID: ocpp.Some(tag.Draw(t, "message")),
+				Data: ocpp.Some(ocpptest.DrawText(t, 200))}
+		},
+	}
+	for name, draw := range draws {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				req := draw(t)
+				back := thereAndBack(t, newDialogue(), req)
+				if len(back) == 0 {
+					t.Fatalf("%s %s came back as nothing", name, ocpp.Marshal(req))
+				}
+				if diff := cmp.Diff(string(ocpp.Marshal(req)), string(ocpp.Marshal(back[0]))); diff != "" {
+					t.Fatalf("%s came back changed (-sent +back):\n%s", name, diff)
+				}
+			})
+		})
+	}
+}
+
+// TestStation16Transaction sends a whole charge of a 1.6 station through 2.1 to a 1.6 management system that numbers
+// transactions its own way, and wants the same readings under the other number.
+func TestStation16Transaction(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		near, far := newDialogue(), newDialogue()
+		number := rapid.IntRange(1, 1<<31-1).Draw(t, "number")
+		var heard []ocpp.Request
+		say := func(req ocpp.Request) ocpp.Response {
+			x, err := translate.Lift(near, ocpp.Station, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var replies []translate.Reply
+			for _, r := range x.Requests {
+				y, err := translate.Lower(far, ocpp.V16, ocpp.Station, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var inner []translate.Reply
+				for _, q := range y.Requests {
+					heard = append(heard, q)
+					resp := q.NewResponse()
+					if s, ok := resp.(*v16.StartTransactionResponse); ok {
+						s.TransactionID, s.IDTagInfo.Status = number, v16.AuthorizationStatusAccepted
+					}
+					inner = append(inner, translate.Reply{Response: resp})
+				}
+				replies = append(replies, translate.Reply{Response: y.Answer(inner).Response})
+			}
+			return x.Answer(replies).Response
+		}
+		start := &v16.StartTransactionRequest{ConnectorID: 2, IDTag: "TAG", MeterStart: 100, Timestamp: receipt}
+		started, ok := say(start).(*v16.StartTransactionResponse)
+		if !ok || started.IDTagInfo.Status != v16.AuthorizationStatusAccepted {
+			t.Fatalf("start was answered by %v", started)
+		}
+		values := drawSamples(t)
+		say(&v16.MeterValuesRequest{ConnectorID: 2, TransactionID: ocpp.Some(started.TransactionID), MeterValue: values})
+		reason := rapid.SampledFrom(v16.ReasonValues).Draw(t, "reason")
+		stop := &v16.StopTransactionRequest{MeterStop: 900, Timestamp: receipt.Add(time.Hour), TransactionID: started.TransactionID,
+			Reason: ocpp.Some(reason), IDTag: ocpp.Some("TAG"), TransactionData: values}
+		say(stop)
+		want := []ocpp.Request{start, &v16.MeterValuesRequest{ConnectorID: 2, TransactionID: ocpp.Some(number), MeterValue: values}}
+		heard = slices.DeleteFunc(heard, func(r ocpp.Request) bool { return r.ActionName() == v16.ActionStatusNotification })
+		if len(heard) != 3 {
+			t.Fatalf("%d messages arrived, want 3", len(heard))
+		}
+		for i, w := range want {
+			if diff := cmp.Diff(string(ocpp.Marshal(w)), string(ocpp.Marshal(heard[i]))); diff != "" {
+				t.Fatalf("message %d (-want +got):\n%s", i, diff)
+			}
+		}
+		got, ok := heard[2].(*v16.StopTransactionRequest)
+		if !ok || got.MeterStop != 900 || got.TransactionID != number || got.Reason.V != reason || got.IDTag.V != "TAG" ||
+			len(got.TransactionData) != len(values)+1 { // and meterStop
+			t.Fatalf("stop arrived as %s", ocpp.Marshal(heard[2]))
+		}
+	})
 }
