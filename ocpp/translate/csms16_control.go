@@ -32,7 +32,7 @@ func connector16(path string, e *v21.EVSE, notes *notesOf) (int, error) {
 	if e.ConnectorID.OK && e.ConnectorID.V > 1 {
 		return 0, refuse(path+".connectorId", "1.6 knows one connector for each EVSE")
 	}
-	notes.emulated(e.ConnectorID.OK && e.ID > 0, path+".connectorId", "connector and EVSE are one in 1.6")
+	notes.emulated(e.ConnectorID.OK, path+".connectorId", "connector and EVSE are one in 1.6")
 	return e.ID, nil
 }
 
@@ -155,6 +155,7 @@ func lowerTriggerMessage(d *Dialogue, m *v21.TriggerMessageRequest) (Exchange, e
 		}
 		connector = ocpp.Some(c)
 	}
+	notes.lost(m.EVSE != nil && m.EVSE.ID == 0, "evse", "EVSE 0 is the station, of which 1.6 speaks by naming no connector")
 	notes.lost(m.CustomTrigger.OK, "customTrigger", "1.6 has no triggers of a vendor's own")
 	plain := func(t v16.MessageTrigger, c ocpp.Opt[int]) (Exchange, error) {
 		notes.lost(connector.OK && !c.OK, "evse", "the message concerns the station as a whole")

@@ -152,6 +152,9 @@ func liftRemoteStart(d *Dialogue, m *v16.RemoteStartTransactionRequest) (Exchang
 	}
 	notes.lost(m.ConnectorID.OK && !req.EVSEID.OK, "connectorId", "0 is no connector: the station chooses one")
 	if m.ChargingProfile != nil {
+		if m.ChargingProfile.ChargingProfilePurpose != v16.ChargingProfilePurposeTxProfile {
+			return Exchange{}, outOfBounds("chargingProfile.chargingProfilePurpose", "a remote start takes a TxProfile only (OCPP 1.6 §5.16.2)")
+		}
 		p, err := profile21(d, "chargingProfile", m.ChargingProfile, &notes)
 		if err != nil {
 			return Exchange{}, err
@@ -259,6 +262,7 @@ func trigger21(d *Dialogue, message v21.MessageTrigger, connector ocpp.Opt[int],
 	if err != nil {
 		return Exchange{}, err
 	}
+	notes.lost(connector.OK && !id.OK, "connectorId", "0 is the station, of which 2.1 speaks by naming no EVSE")
 	var x Exchange
 	add := func(e *v21.EVSE) {
 		x.Requests = append(x.Requests, &v21.TriggerMessageRequest{RequestedMessage: message, EVSE: e})

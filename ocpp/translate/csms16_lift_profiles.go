@@ -60,7 +60,7 @@ func liftSetChargingProfile(d *Dialogue, m *v16.SetChargingProfileRequest) (Exch
 	}
 	if p.ChargingProfilePurpose == v21.ChargingProfilePurposeTxProfile && !p.TransactionID.OK {
 		id, running := d.State.Running(m.ConnectorID)
-		if !running { // OCPP 1.6 §5.16.2: without a transaction a TxProfile is rejected
+		if !running { // OCPP 1.6 §5.16.4: without a transaction a TxProfile is rejected
 			return answered(&v16.SetChargingProfileResponse{Status: v16.ChargingProfileStatusRejected}, nil), nil
 		}
 		p.TransactionID = ocpp.Some(id)

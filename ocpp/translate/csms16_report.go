@@ -173,16 +173,16 @@ func variable21(v devicemodel.Variable) v21.Variable {
 func chosen(data []v21.ReportData, m *v21.GetReportRequest) []v21.ReportData {
 	var out []v21.ReportData
 	for i := range data {
-		if asked(&data[i], m.ComponentVariable) && fits(data, &data[i], m.ComponentCriteria) {
+		if inQuestion(&data[i], m.ComponentVariable) && fits(data, &data[i], m.ComponentCriteria) {
 			out = append(out, data[i])
 		}
 	}
 	return out
 }
 
-// asked: a component without EVSE or instance asks for all of them, without a variable for all variables
+// inQuestion: a component without EVSE or instance asks for all of them, without a variable for all variables
 // (B08.FR.11 to FR.13).
-func asked(r *v21.ReportData, list []v21.ComponentVariable) bool {
+func inQuestion(r *v21.ReportData, list []v21.ComponentVariable) bool {
 	if len(list) == 0 {
 		return true
 	}

@@ -225,6 +225,7 @@ func liftRows() map[string]row {
 	retries := field(InRequest, Lost, "retries", "a number below 0")
 	trigger := []FieldNote{
 		connector, field(InRequest, Emulated, "connectorId", "connector 1 of this EVSE, for StatusNotification"),
+		field(InRequest, Lost, "connectorId", "0 is the station, of which 2.1 speaks by naming no EVSE"),
 		field(InRequest, Emulated, "requestedMessage", "StatusNotification without a connector is asked of each EVSE; DiagnosticsStatusNotification is LogStatusNotification"),
 	}
 	profile := func(path string) []FieldNote {
@@ -237,6 +238,7 @@ func liftRows() map[string]row {
 	}
 	rows := map[string]row{
 		v16.ActionRemoteStartTransaction: {how: "RequestStartTransaction", fields: append(profile("chargingProfile"), untyped("idTag"),
+			field(InRequest, Refused, "chargingProfile.chargingProfilePurpose", "a remote start takes a TxProfile only"),
 			field(InRequest, Lost, "connectorId", "0 is no connector: the station chooses one"),
 			field(InRequest, Lost, "chargingProfile.transactionId", "the transaction begins only now"),
 			field(InResponse, Lost, "transactionId", "1.6 learns of the transaction by its StartTransaction"))},

@@ -88,9 +88,9 @@ func entryOf(t *testing.T, direction, action string) Entry {
 
 var numbers = regexp.MustCompile(`\[\d+\]`)
 
-// told checks that the table tells of everything that a translation notes. A note on customData or statusInfo, which
+// toldInTable checks that the table tells of everything that a translation notes. A note on customData or statusInfo, which
 // any message can have, stands in the table once for the whole message.
-func told(t *rapid.T, e Entry, part Part, notes []Note) {
+func toldInTable(t *rapid.T, e Entry, part Part, notes []Note) {
 	for _, n := range notes {
 		path := numbers.ReplaceAllString(n.Path, "[]")
 		last := path[strings.LastIndexByte(path, '.')+1:]
@@ -136,11 +136,11 @@ func TestCSMS16AnyRequest(t *testing.T) {
 					}
 					if err != nil {
 						mustRefuse(t, err)
-						told(t, entry, InRequest, []Note{{Kind: Refused, Path: err.(*Refusal).Path, Text: err.(*Refusal).Reason}})
+						toldInTable(t, entry, InRequest, []Note{{Kind: Refused, Path: err.(*Refusal).Path, Text: err.(*Refusal).Reason}})
 						return
 					}
-					told(t, entry, InRequest, x.Notes)
-					told(t, entry, InResponse, carryOut(t, x, req, c.to).Notes)
+					toldInTable(t, entry, InRequest, x.Notes)
+					toldInTable(t, entry, InResponse, carryOut(t, x, req, c.to).Notes)
 				})
 			})
 		}
