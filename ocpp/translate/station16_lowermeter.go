@@ -8,6 +8,7 @@ import (
 
 func (t *talk) lowerMeterValues(r *v21.MeterValuesRequest) Exchange {
 	t.rest(r, "evseId", "meterValue")
+	t.remember(r.MeterValue, r.EVSEID, true)
 	values := t.lowerMeter("meterValue", r.MeterValue, false)
 	if len(values) == 0 {
 		t.lost("meterValue", "no value that 1.6 could carry")

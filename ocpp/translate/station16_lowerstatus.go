@@ -82,7 +82,8 @@ func (t *talk) status16(evse int, status v21.ConnectorStatus, detail v16.ChargeP
 	return detail
 }
 
-// problem16 is a problem of a 2.1 station, kept under keyProblem as errorCode, a blank and the vendor's code.
+// withProblem gives a StatusNotification the problem that the connector has, as kept under keyLowerProblem: an
+// errorCode, a blank and the vendor's code.
 func (t *talk) withProblem(req *v16.StatusNotificationRequest) {
 	code, vendor, _ := strings.Cut(t.d.State.Get(keyLowerProblem(req.ConnectorID)), " ")
 	if c := v16.ChargePointErrorCode(code); c.Valid() {

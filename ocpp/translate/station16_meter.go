@@ -211,7 +211,7 @@ func (t *talk) liftSample(path string, sv *v16.SampledValue) (v21.SampledValue, 
 	return s, true
 }
 
-// liftUnit keeps the unit; 1.6 knows two spellings of Celsius (OCPP 1.6 errata 3.63).
+// liftUnit keeps the unit; 1.6 knows two spellings of Celsius in its schema.
 func (t *talk) liftUnit(path string, u v16.UnitOfMeasure) string {
 	if u == v16.UnitOfMeasureCelcius {
 		return string(v16.UnitOfMeasureCelsius)

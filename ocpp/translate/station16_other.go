@@ -7,7 +7,7 @@ import (
 )
 
 // liftDiagnosticsStatus: the request id is the one of the GetLog that became a GetDiagnostics. An Idle has none
-// (OCPP 2.1 N01.FR.20).
+// (OCPP 2.1 LogStatusNotificationRequest).
 func (t *talk) liftDiagnosticsStatus(r *v16.DiagnosticsStatusNotificationRequest) Exchange {
 	req := &v21.LogStatusNotificationRequest{}
 	switch r.Status {

@@ -195,8 +195,7 @@ func wantNote(t *rapid.T, e translate.Entry, part translate.Part, n translate.No
 	t.Fatalf("the table of %s %s does not tell that %q of the %s is %s: %s", e.Direction, e.Action, path, part, n.Kind, n.Text)
 }
 
-// there and back: what a 1.6 station says, told to a 1.6 management system through 2.1, is what it said. Numbers and
-// times are drawn small: what does not fit is the matter of the golden cases.
+// thereAndBack tells a 1.6 management system through 2.1 what a 1.6 station says: it is to be what the station said.
 func thereAndBack(t *rapid.T, d *translate.Dialogue, req ocpp.Request) []ocpp.Request {
 	x, err := translate.Lift(d, ocpp.Station, req)
 	if err != nil {
@@ -258,9 +257,8 @@ func TestStation16ThereAndBack(t *testing.T) {
 			return &v16.MeterValuesRequest{ConnectorID: rapid.IntRange(0, 9).Draw(t, "connector"), MeterValue: drawSamples(t)}
 		},
 		"StatusNotification": func(t *rapid.T) ocpp.Request {
-			r := &v16.StatusNotificationRequest{ConnectorID: rapid.IntRange(1, 9).Draw(t, "connector"), Timestamp: ocpp.Some(drawTime(t)),
+			return &v16.StatusNotificationRequest{ConnectorID: rapid.IntRange(1, 9).Draw(t, "connector"), Timestamp: ocpp.Some(drawTime(t)),
 				Status: rapid.SampledFrom(v16.ChargePointStatusValues).Draw(t, "status"), ErrorCode: v16.ChargePointErrorCodeNoError}
-			return r
 		},
 		"StartTransaction": func(t *rapid.T) ocpp.Request {
 			return &v16.StartTransactionRequest{ConnectorID: rapid.IntRange(1, 9).Draw(t, "connector"), IDTag: tag.Draw(t, "tag"),
