@@ -15,7 +15,7 @@ import (
 
 // What a management system says, between 1.6 and 2.1, in both directions.
 //
-// A connector of 1.6 is "an independently operated and managed electrical outlet" (OCPP 1.6 §2.2), which is what 2.x
+// A connector of 1.6 is an outlet that is run by itself, whatever sockets it has (OCPP 1.6 §2.2), which is what 2.x
 // calls an EVSE: connector n of 1.6 is EVSE n of 2.1, and connector 0 is the station. The further connectors of an
 // EVSE cannot be named in 1.6.
 //
@@ -195,8 +195,8 @@ func (n *notesOf) emulated(present bool, path, text string) {
 	}
 }
 
-// reason is the statusInfo of an answer that the translation itself gives. Codes are those of OCPP 2.1 Part 2
-// Appendices §5, at most 20 characters; the text is cut at 1024.
+// reason is the statusInfo of an answer that the translation itself gives. Codes are the standard ones of the
+// appendices of OCPP 2.1, at most 20 characters; the text is cut at 1024.
 func reason(code, text string) *v21.StatusInfo {
 	s := &v21.StatusInfo{ReasonCode: code}
 	if text != "" {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"strings"
 
 	"lumela/ocpp"
 	"lumela/ocpp/v16"
@@ -19,10 +20,10 @@ func lowerSendLocalList(m *v21.SendLocalListRequest) (Exchange, error) {
 		if err != nil {
 			return Exchange{}, err
 		}
-		if seen[e.IDTag] {
+		if seen[strings.ToLower(e.IDTag)] { // an idTag has no case
 			return Exchange{}, outOfBounds(path+".idToken", "the list has this idTag twice")
 		}
-		seen[e.IDTag] = true
+		seen[strings.ToLower(e.IDTag)] = true
 		req.LocalAuthorizationList = append(req.LocalAuthorizationList, e)
 	}
 	return ask(req, func(r *v16.SendLocalListResponse) Outcome {

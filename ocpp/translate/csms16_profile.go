@@ -148,7 +148,7 @@ func beyondCharging(p *v21.ChargingSchedulePeriod) (string, bool) {
 	return "", false
 }
 
-// tenths rounds down to one digit, all that 1.6 has (OCPP 1.6 §7.14): what is allowed may become less, never more.
+// tenths rounds down to one digit, all that 1.6 has (ChargingSchedulePeriod of OCPP 1.6 §7): what is allowed may become less, never more.
 func tenths(path string, v decimal.Decimal, notes *notesOf) decimal.Decimal {
 	r := v.Floor(1)
 	notes.emulated(!r.Equal(v), path, "rounded down to one digit after the point")

@@ -181,7 +181,7 @@ func chosen(data []v21.ReportData, m *v21.GetReportRequest) []v21.ReportData {
 }
 
 // inQuestion: a component without EVSE or instance asks for all of them, without a variable for all variables
-// (B08.FR.11 to FR.13).
+// (B08.FR.20, B08.FR.21).
 func inQuestion(r *v21.ReportData, list []v21.ComponentVariable) bool {
 	if len(list) == 0 {
 		return true
@@ -201,7 +201,7 @@ func inQuestion(r *v21.ReportData, list []v21.ComponentVariable) bool {
 	return false
 }
 
-// fits: a component fits a criterion when its variable of that name is true or is not there (B08.FR.21).
+// fits: a component fits a criterion when its variable of that name is true or is not there (B08).
 func fits(data []v21.ReportData, r *v21.ReportData, criteria []v21.ComponentCriterion) bool {
 	if len(criteria) == 0 {
 		return true
