@@ -134,16 +134,24 @@ func normal(path string) string {
 	return strings.TrimSuffix(index.ReplaceAllString(path, "[]"), "[]")
 }
 
-// TestTableAgreesWithCode201 draws messages and holds every note and every refusal that comes out against the table.
+// TestTableAgreesWithCode201 holds every note and every refusal against the table.
 func TestTableAgreesWithCode201(t *testing.T) {
 	t.Parallel()
+	checkTable(t, ocpp.V201)
+}
+
+// told is one thing that the table tells.
+type told struct {
+	entryKey
+	part translate.Part
+	path string
+	kind translate.Kind
+}
+
+// checkTable draws messages between a version and 2.1 and wants the table to tell what comes out. A note on the whole
+// message is told by How; that 1.6 has no customData is told once for all.
+func checkTable(t *testing.T, old ocpp.Version) {
 	all := entries(t)
-	type told struct {
-		entryKey
-		part translate.Part
-		path string
-		kind translate.Kind
-	}
 	fields := map[told]bool{}
 	for key, e := range all {
 		for _, f := range e.Fields {
@@ -153,32 +161,33 @@ func TestTableAgreesWithCode201(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		role := rapid.SampledFrom(ends).Draw(t, "sender")
 		direction := rapid.SampledFrom([]translate.Direction{translate.Up, translate.Down}).Draw(t, "direction")
-		version := ocpp.V201
+		version := old
 		if direction == translate.Down {
 			version = ocpp.V21
 		}
 		req := ocpptest.DrawRequest(t, version, role)
-		key := entryKey{ocpp.V201, role, req.ActionName(), direction}
+		key := entryKey{old, role, req.ActionName(), direction}
 		var x translate.Exchange
 		var err error
 		if direction == translate.Up {
 			x, err = translate.Lift(dialogue(), role, req)
 		} else {
-			x, err = translate.Lower(dialogue(), ocpp.V201, role, req)
+			x, err = translate.Lower(dialogue(), old, role, req)
 		}
 		want := func(part translate.Part, path string, kind translate.Kind) {
+			whole := path == "" && all[key].How != ""
+			if whole || old == ocpp.V16 && strings.HasSuffix(path, "customData") {
+				return
+			}
 			if !fields[told{key, part, normal(path), kind}] {
-				t.Fatalf("the table of %v does not tell that %s of the %s is %s", key, normal(path), part, kind)
+				t.Fatalf("the table of %s %s %s of a %s does not tell that %s of the %s is %s",
+					old, direction, key.action, role, normal(path), part, kind)
 			}
-		}
-		if all[key].Kind == translate.Refused {
-			if err == nil {
-				t.Fatalf("%v is refused in the table but crosses", key)
-			}
-			return
 		}
 		if err != nil {
-			want(translate.InRequest, err.(*translate.Refusal).Path, translate.Refused)
+			if all[key].Kind != translate.Refused {
+				want(translate.InRequest, err.(*translate.Refusal).Path, translate.Refused)
+			}
 			return
 		}
 		for _, n := range x.Notes {

@@ -41,7 +41,8 @@ The program shows the same words next to each message that it translated.
 | refused | the other version has no way to say it; the sender gets a CALLERROR that names the field |
 
 A field that is not listed crosses as it is. In a path, ` + "`[]`" + ` stands for every item of a list. The fields of a
-response are marked with ←: a response crosses the other way.
+response are marked with ←: a response crosses the other way. 1.6 has no customData: it is always lost there, which is
+not repeated for every field.
 
 `
 
