@@ -12,7 +12,7 @@ key=$(cat tools/go.mod tools/go.sum <(go env GOVERSION GOOS GOARCH) | sha256sum)
 if [ ! -x "$out" ] || [ "$(cat "$out.key" 2>/dev/null)" != "$key" ]; then
 	package=$(go -C tools list tool | grep "/$name\$")
 	echo "building $name (once)" >&2
-	CGO_ENABLED=0 GOFLAGS=-buildvcs=false go -C tools build -trimpath -ldflags '-s -w' -o "$out" "$package" >&2
+	go -C tools build -buildvcs=false -ldflags '-s -w' -o "$out" "$package" >&2
 	echo "$key" >"$out.key"
 fi
 echo "$out"
