@@ -137,7 +137,7 @@ func lowerDeleteCertificate(m *v21.DeleteCertificateRequest) (Exchange, error) {
 					return Outcome{Response: &v21.DeleteCertificateResponse{Status: v21.DeleteCertificateStatus(r.Status)}}
 				})
 			}).Answer(replies)
-			if len(replies) < 2 || replies[1].Err != nil {
+			if a, ok := first.Response.(*v21.DeleteCertificateResponse); ok && a.Status != v21.DeleteCertificateStatusNotFound || len(replies) < 2 || replies[1].Err != nil {
 				return first
 			}
 			if second := new(v21.DeleteCertificateResponse); foldPnC(replies[1].Response, second) == nil {

@@ -53,17 +53,17 @@ func lowerGetLog(d *Dialogue, m *v21.GetLogRequest) (Exchange, error) {
 			return folded(r, func(r *v16.GetLogResponse) Outcome {
 				return Outcome{Response: &v21.GetLogResponse{Status: v21.LogStatus(r.Status), Filename: r.Filename}}
 			})
-		}).Answer(lastReply(replies))
+		}).Answer(firstSupported(replies))
 	}
 	return x, nil
 }
 
-// lastReply leaves the reply that counts where each request is tried only after the one before it failed.
-func lastReply(replies []Reply) []Reply {
-	if len(replies) == 0 {
-		return nil
+// firstSupported leaves the reply that counts where a request is tried only after the one before it was not known.
+func firstSupported(replies []Reply) []Reply {
+	for len(replies) > 1 && unsupported(replies[0]) {
+		replies = replies[1:]
 	}
-	return replies[len(replies)-1:]
+	return replies
 }
 
 // foldDiagnostics: without a file name there is nothing to upload (OCPP 1.6 §5.9).

@@ -288,7 +288,7 @@ func trigger21(d *Dialogue, message v21.MessageTrigger, connector ocpp.Opt[int],
 			return folded(r, func(r *v21.TriggerMessageResponse) Outcome {
 				return Outcome{Response: answer(v16.TriggerMessageStatus(r.Status))}
 			})
-		}).Answer(lastReply(replies))
+		}).Answer(replies[max(0, len(replies)-1):])
 	}
 	return x, nil
 }
