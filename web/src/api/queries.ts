@@ -1,0 +1,255 @@
+import {
+  keepPreviousData,
+  type QueryClient,
+  queryOptions,
+  useInfiniteQuery,
+  useMutation,
+  useQuery,
+  useQueryClient,
+} from "@tanstack/react-query";
+import type { PowerPoint } from "../live/cache";
+import { applyToFleet, applyToStation, type Fleet, toFleet } from "../live/events";
+import { recent } from "../live/recent";
+import { client, need } from "./client";
+import { keys } from "./keys";
+import type { Station } from "./types";
+
+/** How many items one request of a long listing brings. */
+const pageSize = 500;
+
+export const meQuery = queryOptions({
+  queryKey: keys.me,
+  queryFn: () => need(client.GET("/auth/me")),
+  retry: false,
+  staleTime: Number.POSITIVE_INFINITY,
+});
+
+export function useOverview() {
+  return useQuery({
+    queryKey: keys.overview,
+    queryFn: () => need(client.GET("/overview")),
+    // Power moves without any event that would say so for the whole fleet.
+    refetchInterval: 10_000,
+  });
+}
+
+/** The whole fleet: page after page, the first ones shown while the rest is on its way. */
+export function useFleet() {
+  const queryClient = useQueryClient();
+  return useQuery({ queryKey: keys.stations, queryFn: ({ signal }) => fetchFleet(queryClient, signal) });
+}
+
+async function fetchFleet(queryClient: QueryClient, signal: AbortSignal): Promise<Fleet> {
+  const mark = recent.mark();
+  const first = queryClient.getQueryData(keys.stations) === undefined;
+  const all: Station[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await need(
+      client.GET("/stations", { params: { query: { limit: pageSize, cursor } }, signal }),
+    );
+    all.push(...page.items);
+    cursor = page.next ?? undefined;
+    if (first && cursor) queryClient.setQueryData(keys.stations, toFleet(all));
+  } while (cursor);
+  return applyToFleet(toFleet(all), recent.since(mark)).fleet;
+}
+
+export function useStation(id: string) {
+  const queryClient = useQueryClient();
+  return useQuery({
+    queryKey: keys.station(id),
+    queryFn: async () => {
+      const mark = recent.mark();
+      const station = await need(client.GET("/stations/{id}", { params: { path: { id } } }));
+      return recent
+        .since(mark)
+        .filter((e) => e.station === id)
+        .reduce(applyToStation, station);
+    },
+    placeholderData: () => queryClient.getQueryData<Fleet>(keys.stations)?.byId[id],
+  });
+}
+
+export function useVariables(id: string) {
+  return useQuery({
+    queryKey: keys.variables(id),
+    queryFn: async () => {
+      const all = [];
+      let cursor: string | undefined;
+      do {
+        const page = await need(
+          client.GET("/stations/{id}/variables", {
+            params: { path: { id }, query: { limit: pageSize, cursor } },
+          }),
+        );
+        all.push(...page.items);
+        cursor = page.next ?? undefined;
+      } while (cursor);
+      return all;
+    },
+  });
+}
+
+export function useStatusHistory(id: string) {
+  return useInfiniteQuery({
+    queryKey: keys.statusHistory(id),
+    queryFn: ({ pageParam }) =>
+      need(
+        client.GET("/stations/{id}/status-history", {
+          params: { path: { id }, query: { limit: 100, cursor: pageParam } },
+        }),
+      ),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+  });
+}
+
+export function useLinks(id: string) {
+  return useQuery({
+    queryKey: keys.links(id),
+    queryFn: () =>
+      need(client.GET("/stations/{id}/link-history", { params: { path: { id }, query: { limit: 50 } } })),
+  });
+}
+
+export function useNotices(id: string, action: string | null) {
+  return useInfiniteQuery({
+    queryKey: [...keys.notices(id), action],
+    queryFn: ({ pageParam }) =>
+      need(
+        client.GET("/stations/{id}/notices", {
+          params: { path: { id }, query: { action: action ?? undefined, limit: 50, cursor: pageParam } },
+        }),
+      ),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function useCommands(id: string) {
+  return useInfiniteQuery({
+    queryKey: keys.commands(id),
+    queryFn: ({ pageParam }) =>
+      need(
+        client.GET("/stations/{id}/commands", {
+          params: { path: { id }, query: { limit: 50, cursor: pageParam } },
+        }),
+      ),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+  });
+}
+
+export function useTokens() {
+  return useQuery({
+    queryKey: keys.tokens,
+    queryFn: () => need(client.GET("/tokens", { params: { query: { limit: 200 } } })),
+    staleTime: 30_000,
+  });
+}
+
+export function useSessions(filter: { station?: string; state?: "active" | "ended" }) {
+  return useInfiniteQuery({
+    queryKey: keys.sessionsOf(filter),
+    queryFn: ({ pageParam }) =>
+      need(client.GET("/sessions", { params: { query: { ...filter, limit: 100, cursor: pageParam } } })),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function useSession(id: string) {
+  return useQuery({
+    queryKey: keys.session(id),
+    queryFn: () => need(client.GET("/sessions/{id}", { params: { path: { id } } })),
+  });
+}
+
+export function useMeterValues(id: string) {
+  return useQuery({
+    queryKey: keys.meterValues(id),
+    queryFn: async () => {
+      const all = [];
+      let cursor: string | undefined;
+      do {
+        const page = await need(
+          client.GET("/sessions/{id}/meter-values", {
+            params: { path: { id }, query: { limit: pageSize, cursor } },
+          }),
+        );
+        all.push(...page.items);
+        cursor = page.next ?? undefined;
+      } while (cursor);
+      return all;
+    },
+  });
+}
+
+/** What the live stream said about a session since its stored meter values were read. */
+export function useLivePower(id: string) {
+  return useQuery<PowerPoint[]>({
+    queryKey: keys.livePower(id),
+    queryFn: () => [],
+    initialData: [],
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+export function useSessionFrames(id: string) {
+  return useInfiniteQuery({
+    queryKey: keys.sessionFrames(id),
+    queryFn: ({ pageParam }) =>
+      need(
+        client.GET("/sessions/{id}/frames", {
+          params: { path: { id }, query: { limit: 200, cursor: pageParam } },
+        }),
+      ),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+  });
+}
+
+export type Send = { station: string; action: string; payload: Record<string, unknown>; queue?: boolean };
+
+/** Sends an OCPP 2.1 command and waits for the station's answer. */
+export function useSend() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: ({ station, action, payload, queue }: Send) =>
+      need(
+        client.POST("/stations/{id}/commands/{action}", {
+          params: { path: { id: station, action }, query: { wait: "10s", queue: queue || undefined } },
+          body: payload,
+        }),
+      ),
+    onSettled: (_data, _error, { station }) =>
+      queryClient.invalidateQueries({ queryKey: keys.commands(station) }),
+  });
+}
+
+export function useStop() {
+  return useMutation({
+    mutationFn: (session: string) =>
+      need(client.POST("/sessions/{id}/stop", { params: { path: { id: session } } })),
+  });
+}
+
+export function useAdmission() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: ({ station, accept }: { station: string; accept: boolean }) => {
+      const params = { params: { path: { id: station } } };
+      return need<unknown>(
+        accept ? client.POST("/stations/{id}/accept", params) : client.POST("/stations/{id}/reject", params),
+      );
+    },
+    onSuccess: (_data, { station }) => {
+      void queryClient.invalidateQueries({ queryKey: keys.stations });
+      void queryClient.invalidateQueries({ queryKey: keys.station(station) });
+      void queryClient.invalidateQueries({ queryKey: keys.overview });
+    },
+  });
+}

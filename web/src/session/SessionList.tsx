@@ -1,0 +1,106 @@
+import { Button } from "@mantine/core";
+import { Link } from "react-router";
+import { useSessions } from "../api/queries";
+import type { Session } from "../api/types";
+import { energy, none, power, zone } from "../format";
+import { AlertIcon } from "../parts/icons";
+import { Empty, ProblemView } from "../parts/Problem";
+import { Scroll } from "../parts/Scroll";
+import { StateChip } from "../parts/StateChip";
+import { Duration, Time } from "../parts/Time";
+import { t } from "../texts";
+import css from "./session.module.css";
+
+type Props = { filter: { station?: string; state?: "active" | "ended" } };
+
+/** Sessions, newest first; those that run change as they charge. */
+export function SessionList({ filter }: Props) {
+  const sessions = useSessions(filter);
+  const items = sessions.data?.pages.flatMap((page) => page.items) ?? [];
+  const withStation = filter.station === undefined;
+  return (
+    <>
+      {sessions.isError && <ProblemView cause={sessions.error} retry={() => void sessions.refetch()} />}
+      {sessions.data && items.length === 0 && <Empty title={t.session.empty}>{t.session.emptyHint}</Empty>}
+      {items.length > 0 && (
+        <Scroll label={t.session.list}>
+          <table className="table" aria-label={t.session.list}>
+            <thead>
+              <tr>
+                <th>{`${t.session.started} (${zone()})`}</th>
+                {withStation && <th>{t.session.station}</th>}
+                <th>{t.session.evse}</th>
+                <th>{t.session.token}</th>
+                <th>{t.session.state}</th>
+                <th className="end">{t.session.duration}</th>
+                <th className="end">{t.session.power}</th>
+                <th className="end">{t.session.energy}</th>
+                <th>{t.session.flags}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((session) => (
+                <Row key={session.id} session={session} withStation={withStation} />
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+      {sessions.hasNextPage && (
+        <div className={css.foot}>
+          <Button
+            size="compact-sm"
+            variant="default"
+            loading={sessions.isFetchingNextPage}
+            onClick={() => void sessions.fetchNextPage()}
+          >
+            {t.session.more}
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}
+
+function Row({ session: s, withStation }: { session: Session; withStation: boolean }) {
+  return (
+    <tr data-session={s.id}>
+      <td>
+        <Link to={`/sessions/${s.id}`} aria-label={t.session.open(s.transactionId)}>
+          <Time at={s.startedAt} />
+        </Link>
+      </td>
+      {withStation && (
+        <td>
+          <Link to={`/stations/${encodeURIComponent(s.station)}`} className={css.plain}>
+            {s.station}
+          </Link>
+        </td>
+      )}
+      <td className="num">{s.evse}</td>
+      <td className="mono">{s.token ?? none}</td>
+      <td>
+        <SessionState session={s} />
+      </td>
+      <td className="end">
+        <Duration from={s.startedAt} to={s.endedAt} />
+      </td>
+      <td className="end num">{s.state === "active" ? power(s.powerW) : none}</td>
+      <td className="end num">{energy(s.energyWh)}</td>
+      <td>
+        {s.flags.length > 0 && (
+          <span className={css.flags} title={s.flags.map((f) => f.text).join("\n")}>
+            <AlertIcon size={14} /> {t.session.flagCount(s.flags.length)}
+          </span>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+/** The charging state of a running session in the colours of connectors, or that it has ended. */
+export function SessionState({ session }: { session: Session }) {
+  if (session.state !== "active") return <span className={css.ended}>{t.session.ended}</span>;
+  const state = { EVConnected: "Preparing", Idle: "Occupied", "": "Occupied" }[session.chargingState];
+  return <StateChip state={state ?? session.chargingState} />;
+}
