@@ -42,13 +42,9 @@ func (s *Station) planOffline() {
 func (s *Station) planFault(e *evse) {
 	s.after(s.simDuration(s.random(s.cfg.Behaviour.FaultEvery)), func() {
 		codes := [...]string{"GroundFailure", "OverCurrentFailure", "HighTemperature", "PowerMeterFailure", "ConnectorLockFailure"}
-		e.fault = codes[s.rnd.IntN(len(codes))]
-		s.event(e, "fault", e.fault)
-		s.step(e)
+		s.setFault(e, codes[s.rnd.IntN(len(codes))])
 		s.after(s.simDuration(s.random(5*time.Minute)), func() {
-			e.fault = ""
-			s.event(e, "fault", "cleared")
-			s.step(e)
+			s.setFault(e, "")
 			s.planFault(e)
 		})
 	})
@@ -70,11 +66,7 @@ func (s *Station) arrive(e *evse) {
 	}
 	plug := func() {
 		if e.plugged == 0 && e.fault == "" {
-			e.car, e.plugged, e.finishing = car, 1, false
-			s.event(e, "plug", "car plugged in")
-			s.cancel(e.connectTimer)
-			s.edges(e, "CablePluggedIn")
-			s.step(e)
+			s.plug(e, car)
 		}
 	}
 	show := func() {

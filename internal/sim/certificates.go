@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -102,10 +103,23 @@ func (s *Station) certificateSigned(chain string) string {
 		s.securityEvent("InvalidChargingStationCertificate", err.Error())
 		return "Rejected"
 	}
-	s.extras.chain = chain
+	s.extras.chain, s.extras.ownKey = chain, s.extras.key
 	s.event(nil, "certificate", "accepted")
 	s.relink = "new certificate"
 	return "Accepted"
+}
+
+// ownCertificate is the certificate that was signed for this station, with its key.
+func (s *Station) ownCertificate() (tls.Certificate, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(s.extras.ownKey)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("reading the own key: %w", err)
+	}
+	pair, err := tls.X509KeyPair([]byte(s.extras.chain), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("using the own certificate: %w", err)
+	}
+	return pair, nil
 }
 
 func (s *Station) checkChain(chain string) error {

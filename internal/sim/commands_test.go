@@ -33,7 +33,9 @@ func charging(t *testing.T, s *sim.Station) {
 	until(t, s, "online", online)
 	check(t, s.PlugIn(1, sim.Car{SoC: 10}))
 	check(t, s.PresentToken(1, "TAG1"))
-	until(t, s, "charging", func(s sim.Snapshot) bool { return s.EVSEs[0].ChargingState == "Charging" && s.EVSEs[0].TransactionID != "" })
+	until(t, s, "charging", func(s sim.Snapshot) bool {
+		return s.EVSEs[0].ChargingState == "Charging" && s.EVSEs[0].TransactionID != ""
+	})
 }
 
 func TestReset16(t *testing.T) {
@@ -308,7 +310,9 @@ func TestVariablesAndReports(t *testing.T) {
 	c := simtest.New(t)
 	s := start(t, c, ocpp.V201, slow)
 	until(t, s, "online", online)
-	at := func(comp, name string) (v201.Component, v201.Variable) { return v201.Component{Name: comp}, v201.Variable{Name: name} }
+	at := func(comp, name string) (v201.Component, v201.Variable) {
+		return v201.Component{Name: comp}, v201.Variable{Name: name}
+	}
 	co, va := at("OCPPCommCtrlr", "HeartbeatInterval")
 	ro, rv := at("SmartChargingCtrlr", "ProfileStackLevel")
 	uo, uv := at("Nonsense", "X")
@@ -420,7 +424,9 @@ func TestLogUpload(t *testing.T) {
 	s := start(t, c, ocpp.V16, slow)
 	until(t, s, "online", online)
 	r := c.Call(id, &v16.GetDiagnosticsRequest{Location: files.URL + "/logs/"}).(*v16.GetDiagnosticsResponse)
-	simtest.Wait(c, 0, func(m *v16.DiagnosticsStatusNotificationRequest) bool { return m.Status == v16.DiagnosticsStatusUploaded })
+	simtest.Wait(c, 0, func(m *v16.DiagnosticsStatusNotificationRequest) bool {
+		return m.Status == v16.DiagnosticsStatusUploaded
+	})
 	if text := <-got; !strings.HasPrefix(text, "/logs/"+r.FileName.V+" ") || !strings.Contains(text, "HeartbeatInterval") {
 		t.Errorf("uploaded %q", text)
 	}

@@ -126,6 +126,7 @@ func (f *front2) measured(all []variable) []variable {
 		at := v21.Component{Name: "EVSE", EVSE: &v21.EVSE{ID: e.id}}
 		add(at, "Available", "true", v21.DataTypeBoolean, "", false)
 		add(at, "AvailabilityState", f.statusOf(e, max(1, e.plugged)), v21.DataTypeOptionList, "", true)
+		add(at, "Problem", yes(e.fault != ""), v21.DataTypeBoolean, "", true)
 		add(at, "SupplyPhases", itoa(s.cfg.Phases), v21.DataTypeInteger, "", false)
 		add(at, "Power", itoa(e.power), v21.DataTypeDecimal, "W", true)
 		all[len(all)-1].max = ocpp.Some(itoa(s.cfg.MaxPowerW))

@@ -24,6 +24,7 @@ type extras struct {
 	certificates []installed
 	key          *ecdsa.PrivateKey // of the certificate that was asked for last
 	chain        string            // the station's own certificate
+	ownKey       *ecdsa.PrivateKey // of that certificate
 	csrRequest   int
 
 	remoteProfile *profile

@@ -228,6 +228,8 @@ func (f *front16) readings(e *evse, context string, samples []sample) {
 		MeterValue: []v16.MeterValue{value16(&timedSamples{at: f.s.now(), context: context, samples: samples})}}, nil)
 }
 
+func (f *front16) faulted(*evse, string) {} // the status has the code
+
 func (f *front16) firmwareStatus(status string, request int) ocpp.Request {
 	if request != 0 || f.s.extras.signedFirmware {
 		return &v16.SignedFirmwareStatusNotificationRequest{Status: v16.SignedFirmwareStatus(status), RequestID: ocpp.NonZero(request)}

@@ -219,6 +219,25 @@ func (f *front2) readings(e *evse, context string, samples []sample) {
 	f.send(&v21.MeterValuesRequest{EVSEID: e.id, MeterValue: []v21.MeterValue{value21(&timedSamples{at: f.s.now(), context: context, samples: samples})}})
 }
 
+// faulted tells of a problem that is always watched, OCPP 2.1 N07.
+func (f *front2) faulted(e *evse, code string) {
+	s := f.s
+	s.extras.eventID++
+	d := v21.EventData{EventID: s.extras.eventID, Timestamp: s.now(), Trigger: v21.EventTriggerAlerting, ActualValue: "true", TechCode: ocpp.Some(cut(code, 50)),
+		Component: v21.Component{Name: "EVSE", EVSE: &v21.EVSE{ID: e.id}}, Variable: v21.Variable{Name: "Problem"},
+		EventNotificationType: v21.EventNotificationHardWiredNotification}
+	if e.tx != nil {
+		d.TransactionID = ocpp.Some(e.tx.id)
+	}
+	if e.fault == "" {
+		d.ActualValue, d.Cleared = "false", ocpp.Some(true)
+	}
+	if f.is21() {
+		d.Severity = ocpp.Some(2)
+	}
+	f.send(&v21.NotifyEventRequest{GeneratedAt: s.now(), SeqNo: 0, EventData: []v21.EventData{d}})
+}
+
 func (f *front2) firmwareStatus(status string, request int) ocpp.Request {
 	m := &v21.FirmwareStatusNotificationRequest{Status: v21.FirmwareStatus(status)}
 	if status != "Idle" {

@@ -2,11 +2,13 @@ package sim
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +39,8 @@ type link struct {
 	sending bool
 	serving bool
 	retryAt time.Time
-	relink  string // why the link is to be made anew after the answer that is being given
+	slots   []string // of the network profiles, in the order of the last boot
+	relink  string   // why the link is to be made anew after the answer that is being given
 }
 
 // message is a request that waits to be sent. It is built at the last moment.
@@ -241,7 +244,8 @@ func (s *Station) backOff(ctx context.Context, err error) {
 // dial opens the WebSocket.
 func (s *Station) dial() (*gws.Conn, error) {
 	s.mu.Lock()
-	address := strings.TrimRight(s.cfg.URL, "/") + "/" + url.PathEscape(s.cfg.ID)
+	base, tlsConfig := s.target()
+	address := strings.TrimRight(base, "/") + "/" + url.PathEscape(s.cfg.ID)
 	header := http.Header{}
 	header.Set("Sec-WebSocket-Protocol", s.cfg.Version.Subprotocol())
 	password := s.cfg.Password
@@ -252,7 +256,7 @@ func (s *Station) dial() (*gws.Conn, error) {
 	if password != "" {
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(s.cfg.ID+":"+password)))
 	}
-	conn, resp, err := gws.NewClient(&socket{s: s}, &gws.ClientOption{Addr: address, RequestHeader: header, TlsConfig: s.cfg.TLS,
+	conn, resp, err := gws.NewClient(&socket{s: s}, &gws.ClientOption{Addr: address, RequestHeader: header, TlsConfig: tlsConfig,
 		ReadBufferSize: 2048, ReadMaxPayloadSize: 1 << 20, WriteMaxPayloadSize: 1 << 20, NewSession: noSession})
 	if err != nil {
 		if resp != nil {
@@ -265,6 +269,26 @@ func (s *Station) dial() (*gws.Conn, error) {
 		return nil, fmt.Errorf("connecting to %s: the server chose the subprotocol %q", address, got)
 	}
 	return conn, nil
+}
+
+// target is where to connect and with what: the network profile whose turn it is, as the priority of the last boot has
+// it, or the address of the configuration. A profile that fails three times gives way to the next. OCPP 2.1 B09 and B10.
+func (s *Station) target() (string, *tls.Config) {
+	base := s.cfg.URL
+	if n := len(s.slots); n > 0 {
+		slot, err := strconv.Atoi(s.slots[s.failures/3%n])
+		if p, ok := s.extras.networks[slot]; ok && err == nil {
+			base = p.OCPPCsmsURL
+		}
+	}
+	t := s.cfg.TLS
+	if t != nil && s.extras.chain != "" {
+		if pair, err := s.ownCertificate(); err == nil {
+			t = t.Clone()
+			t.Certificates = []tls.Certificate{pair}
+		}
+	}
+	return base, t
 }
 
 // none is a session that keeps nothing: the maps of the usual one are memory that each station would pay for.

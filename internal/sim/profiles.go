@@ -51,7 +51,7 @@ const noLimit = math.MaxInt32
 
 // bound is the limit that a profile sets at a time, in W, and until when it stays so at most (zero: for ever).
 func (s *Station) bound(p *profile, e *evse, at time.Time) (watts float64, ok bool) {
-	if p.dead || !p.from.IsZero() && at.Before(p.from) || !p.to.IsZero() && !at.Before(p.to) {
+	if s.expired(p, at) || !p.from.IsZero() && at.Before(p.from) || !p.to.IsZero() && !at.Before(p.to) {
 		return 0, false
 	}
 	for i := range p.schedules {
@@ -157,7 +157,7 @@ func appliesTo(p *profile, e *evse) bool {
 func (s *Station) limitAt(e *evse, at time.Time) int {
 	limit := float64(s.cfg.MaxPowerW)
 	if !s.cfg.DC && e.plugged > 0 {
-		limit = min(limit, float64(s.nominalPhases(e)*32*voltage), limit)
+		limit = min(limit, float64(s.nominalPhases(e)*32*voltage))
 	}
 	for _, purpose := range [...]string{purposeExternal, purposeMax} {
 		if w, ok := s.leading(purpose, e, at); ok {
@@ -279,6 +279,21 @@ func (s *Station) clearProfiles(fits func(*profile) bool) bool {
 	return true
 }
 
+// maxPieces is how many periods a schedule of 2.1 may have.
+const maxPieces = 1024
+
+// expired says whether the station has been offline for longer than a profile allows, OCPP 2.1 K01, maxOfflineDuration.
+func (s *Station) expired(p *profile, at time.Time) bool {
+	if p.maxOffline <= 0 || p.dead {
+		return p.dead
+	}
+	late := s.peer == nil && !s.lost.IsZero() && at.Sub(s.lost) > p.maxOffline
+	if late && p.invalidAfter && !at.After(s.now()) {
+		p.dead = true
+	}
+	return late
+}
+
 // piece is a part of a composite schedule.
 type piece struct {
 	start time.Duration
@@ -299,9 +314,11 @@ func (s *Station) composite(e *evse, from time.Time, d time.Duration) []piece {
 		}
 		return int(limit)
 	}
-	offsets := s.changePoints(e, from, d)
 	var out []piece
-	for _, o := range offsets {
+	for _, o := range s.changePoints(e, from, d) {
+		if len(out) == maxPieces {
+			break
+		}
 		w := at(from.Add(o))
 		if len(out) == 0 || out[len(out)-1].watts != w {
 			out = append(out, piece{start: o, watts: w})

@@ -119,7 +119,10 @@ func (f *front16) serveUpkeep(req ocpp.Request) ocpp.Response {
 	return nil
 }
 
-func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+// longest bounds times of the other end, so that sums of them do not overflow.
+const longest = 10 * 365 * 24 * 3600
+
+func seconds(n int) time.Duration { return time.Duration(max(-longest, min(n, longest))) * time.Second }
 
 func (f *front16) dataTransfer(m *v16.DataTransferRequest) ocpp.Response {
 	st := v16.DataTransferStatusUnknownVendorID

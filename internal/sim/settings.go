@@ -99,7 +99,7 @@ const (
 	setFileProtocols
 	setTariffEnabled
 	setTariffCurrency
-	setUnlockOnEnd
+	setTxBeforeAccepted
 	setLightIntensity
 	setBlinkRepeat
 	setStopMaxMeter
@@ -208,7 +208,7 @@ var settings = [settingCount]settingSpec{
 	setFileProtocols:     {key: "SupportedFileTransferProtocols", comp: "OCPPCommCtrlr", variable: "FileTransferProtocols", kind: kindList, readOnly: true, def: "HTTP,HTTPS", allowed: []string{"HTTP", "HTTPS"}},
 	setTariffEnabled:     {comp: "TariffCostCtrlr", variable: "Enabled", instance: "Tariff", kind: kindBool, readOnly: true, def: "true", only21: true},
 	setTariffCurrency:    {comp: "TariffCostCtrlr", variable: "Currency", kind: kindString, def: "EUR", max: 3},
-	setUnlockOnEnd:       {comp: "TxCtrlr", variable: "TxBeforeAcceptedEnabled", kind: kindBool, readOnly: true, def: "false"},
+	setTxBeforeAccepted:  {comp: "TxCtrlr", variable: "TxBeforeAcceptedEnabled", kind: kindBool, readOnly: true, def: "false"},
 	setLightIntensity:    {key: "LightIntensity", def: "100", max: 100, unit: "%"},
 	setBlinkRepeat:       {key: "BlinkRepeat", def: "0", max: 100},
 	setStopMaxMeter:      {key: "StopTransactionMaxMeterValues", comp: "SampledDataCtrlr", variable: "TxEndedMaxValues", readOnly: true, def: "100"},

@@ -160,20 +160,29 @@ func (s *Station) PlugIn(evseID int, car Car) error {
 			return fmt.Errorf("EVSE %d has a car already", evseID)
 		}
 		car.fill()
-		e.car, e.plugged, e.paused = car, 1, false
-		for i, off := range e.connectorOff {
-			if !off {
-				e.plugged = i + 1
-				break
-			}
-		}
-		e.finishing = false
-		s.event(e, "plug", fmt.Sprintf("car plugged in with %.0f %%", car.SoC))
-		s.cancel(e.connectTimer)
-		s.edges(e, "CablePluggedIn")
-		s.step(e)
+		s.plug(e, car)
 		return nil
 	})
+}
+
+// plug puts the cable of a car into the first connector that is in service.
+func (s *Station) plug(e *evse, car Car) {
+	e.car, e.plugged, e.paused, e.finishing = car, 1, false, false
+	for i, off := range e.connectorOff {
+		if !off {
+			e.plugged = i + 1
+			break
+		}
+	}
+	s.event(e, "plug", fmt.Sprintf("car plugged in with %.0f %%", car.SoC))
+	s.cancel(e.connectTimer)
+	running := e.tx
+	s.edges(e, "CablePluggedIn")
+	if running != nil && e.tx == running {
+		e.state = stateConnected
+		s.txUpdated(e, "CablePluggedIn")
+	}
+	s.step(e)
 }
 
 // Unplug takes the cable out of the car, whatever goes on.
@@ -194,6 +203,9 @@ func (s *Station) unplug(e *evse) {
 	s.edges(e, "EVCommunicationLost")
 	if e.tx == nil {
 		e.auth, e.blocked = nil, false
+	} else { // it goes on until the token or the management system ends it
+		e.state = stateIdle
+		s.txUpdated(e, "EVCommunicationLost")
 	}
 	s.step(e)
 	s.idle()
@@ -224,21 +236,29 @@ func (s *Station) PauseCar(evseID int, paused bool) error {
 func (s *Station) Fault(evseID int, code string) error {
 	return s.do(evseID, func(e *evse) error {
 		orDefault(&code, "OtherError")
-		e.fault = code
-		s.event(e, "fault", code)
-		s.step(e)
-		s.report(e)
+		s.setFault(e, code)
 		return nil
 	})
+}
+
+// setFault breaks or repairs an EVSE and tells of it.
+func (s *Station) setFault(e *evse, code string) {
+	if e.fault == code {
+		return
+	}
+	was := e.fault
+	e.fault = code
+	s.event(e, "fault", orWord(code, "cleared"))
+	if !s.offline() {
+		s.front.faulted(e, orWord(code, was))
+	}
+	s.step(e)
 }
 
 // ClearFault repairs an EVSE.
 func (s *Station) ClearFault(evseID int) error {
 	return s.do(evseID, func(e *evse) error {
-		e.fault = ""
-		s.event(e, "fault", "cleared")
-		s.step(e)
-		s.report(e)
+		s.setFault(e, "")
 		return nil
 	})
 }
@@ -366,6 +386,9 @@ type dialect interface {
 	txID(tx *transaction) string
 	// readings queues meter values outside transactions' own messages.
 	readings(e *evse, context string, samples []sample)
+	// faulted tells of a fault beyond the status, where the version has a message for it; code is also that of a fault
+	// that has ended.
+	faulted(e *evse, code string)
 	firmwareStatus(status string, request int) ocpp.Request
 	logStatus(status string, request int) ocpp.Request
 	security(kind, info string) ocpp.Request

@@ -134,6 +134,7 @@ func (s *Station) restart(reason string) {
 	s.event(nil, "reboot", reason)
 	s.rebooting, s.reg, s.bootReason, s.failures = true, unregistered, reason, 0
 	s.resetWait = nil
+	s.slots = s.words(setNetworkPriority)
 	s.dropLink("reboot")
 	for _, e := range s.evses {
 		if e.tx == nil {
