@@ -4,8 +4,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -548,5 +550,111 @@ func TestTariffCost(t *testing.T) {
 	e, _ := simtest.Wait(c, 0, func(m *v21.TransactionEventRequest) bool { return m.EventType == v21.TransactionEventTypeEnded })
 	if e.CostDetails == nil || e.CostDetails.TotalCost.Total.ExclTax.V.Cmp(dec(2)) != 0 {
 		t.Errorf("cost %+v, want 2", e.CostDetails)
+	}
+}
+
+func TestSignedFirmware(t *testing.T) {
+	t.Parallel()
+	image := []byte("version=9.9\nsigned image")
+	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(image) }))
+	t.Cleanup(files.Close)
+	_, key, text := authority(t)
+	sum := sha256.Sum256(image)
+	sig, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
+	check(t, err)
+	c := simtest.New(t)
+	s := start(t, c, ocpp.V16, slow)
+	until(t, s, "online", online)
+	update := func(cert, signature string) v16.SignedUpdateFirmwareStatus {
+		return c.Call(id, &v16.SignedUpdateFirmwareRequest{RequestID: 1, Firmware: v16.Firmware{Location: files.URL + "/f", RetrieveDateTime: time.Now(),
+			SigningCertificate: cert, Signature: signature}}).(*v16.SignedUpdateFirmwareResponse).Status
+	}
+	if st := update("none", "x"); st != v16.SignedUpdateFirmwareStatusInvalidCertificate {
+		t.Error(st)
+	}
+	update(text, base64.StdEncoding.EncodeToString([]byte("rubbish")))
+	_, n := simtest.Wait(c, 0, func(m *v16.SignedFirmwareStatusNotificationRequest) bool {
+		return m.Status == v16.SignedFirmwareStatusInvalidSignature
+	})
+	update(text, base64.StdEncoding.EncodeToString(sig))
+	simtest.Wait(c, n, func(m *v16.SignedFirmwareStatusNotificationRequest) bool {
+		return m.Status == v16.SignedFirmwareStatusSignatureVerified
+	})
+	boot, n := simtest.Wait[*v16.BootNotificationRequest](c, n, nil)
+	simtest.Wait(c, n, func(m *v16.SignedFirmwareStatusNotificationRequest) bool {
+		return m.Status == v16.SignedFirmwareStatusInstalled
+	})
+	if boot.FirmwareVersion.V != "9.9" {
+		t.Errorf("boot %+v", boot)
+	}
+}
+
+// TestTokens looks at who may stop, at the local list, and at a token that is refused after the start.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	c := simtest.New(t)
+	c.Answer = func(_ string, req ocpp.Request) (ocpp.Response, *ocpp.CallError) {
+		switch m := req.(type) {
+		case *v16.AuthorizeRequest:
+			info := v16.IDTagInfo{Status: v16.AuthorizationStatusAccepted, ParentIDTag: ocpp.Some("FLEET")}
+			if m.IDTag == "ALIEN" {
+				info.ParentIDTag = ocpp.Opt[string]{}
+			}
+			return &v16.AuthorizeResponse{IDTagInfo: info}, nil
+		case *v16.StartTransactionRequest:
+			st := v16.AuthorizationStatusAccepted
+			if m.IDTag == "LISTED" {
+				st = v16.AuthorizationStatusBlocked
+			}
+			return &v16.StartTransactionResponse{TransactionID: 7, IDTagInfo: v16.IDTagInfo{Status: st}}, nil
+		}
+		return nil, nil
+	}
+	s := start(t, c, ocpp.V16, slow, func(c *sim.Config) { c.Settings["LocalPreAuthorize"] = "true" })
+	charging(t, s)
+	n := len(c.Heard())
+	check(t, s.PresentToken(1, "ALIEN"))
+	simtest.Wait[*v16.AuthorizeRequest](c, n, nil)
+	check(t, s.PresentToken(1, "SIBLING"))
+	stop, n := simtest.Wait[*v16.StopTransactionRequest](c, n, nil)
+	if stop.IDTag.V != "SIBLING" || stop.TransactionID != 7 {
+		t.Errorf("stop %+v", stop)
+	}
+	r := c.Call(id, &v16.SendLocalListRequest{ListVersion: 3, UpdateType: v16.UpdateTypeFull, LocalAuthorizationList: []v16.AuthorizationData{
+		{IDTag: "LISTED", IDTagInfo: &v16.IDTagInfo{Status: v16.AuthorizationStatusAccepted}}}}).(*v16.SendLocalListResponse)
+	if r.Status != v16.UpdateStatusAccepted {
+		t.Error(r.Status)
+	}
+	if v := c.Call(id, &v16.GetLocalListVersionRequest{}).(*v16.GetLocalListVersionResponse); v.ListVersion != 3 {
+		t.Errorf("version %d", v.ListVersion)
+	}
+	if r := c.Call(id, &v16.SendLocalListRequest{ListVersion: 3, UpdateType: v16.UpdateTypeDifferential}).(*v16.SendLocalListResponse); r.Status != v16.UpdateStatusVersionMismatch {
+		t.Error(r.Status)
+	}
+	check(t, s.Unplug(1))
+	check(t, s.PlugIn(1, sim.Car{}))
+	check(t, s.PresentToken(1, "LISTED"))
+	stop, _ = simtest.Wait[*v16.StopTransactionRequest](c, n, nil)
+	if stop.Reason.V != v16.ReasonDeAuthorized {
+		t.Errorf("stop %+v", stop)
+	}
+	for _, h := range c.Heard()[n:] {
+		if m, ok := h.Request.(*v16.AuthorizeRequest); ok {
+			t.Errorf("asked for %s, which is in the list", m.IDTag)
+		}
+	}
+}
+
+func TestTwoConnectorsOfOneEVSE(t *testing.T) {
+	t.Parallel()
+	c := simtest.New(t)
+	s := start(t, c, ocpp.V16, slow, func(c *sim.Config) { c.EVSEs, c.ConnectorsPerEVSE = 2, 2 })
+	until(t, s, "online", online)
+	check(t, s.PlugIn(2, sim.Car{}))
+	for connector, want := range map[int]v16.ChargePointStatus{3: v16.ChargePointStatusPreparing, 4: v16.ChargePointStatusUnavailable} {
+		simtest.Wait(c, 0, func(m *v16.StatusNotificationRequest) bool { return m.ConnectorID == connector && m.Status == want })
+	}
+	if err := s.PlugIn(3, sim.Car{}); err == nil {
+		t.Error("EVSE 3 of two")
 	}
 }

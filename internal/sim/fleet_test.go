@@ -57,7 +57,7 @@ func TestFleetIsLight(t *testing.T) {
 	if per := float64(g1-g0) / count; per > 2.2 {
 		t.Errorf("%.2f goroutines per link, want at most 2 with those of the other end", per)
 	}
-	per := (m1 - m0) / count
+	per := (int64(m1) - int64(m0)) / count
 	t.Logf("%d bytes and %.2f goroutines per link with both ends", per, float64(g1-g0)/count)
 	if per > 80<<10 {
 		t.Errorf("%d bytes per link with both ends", per)

@@ -90,7 +90,7 @@ func (s *Station) startSending() bool {
 
 // next is the message whose turn it is: the older one of the heads of both queues that may go.
 func (s *Station) next() *message {
-	if s.peer == nil || s.serving {
+	if s.peer == nil || s.serving || s.ctx.Err() != nil {
 		return nil
 	}
 	var m *message
@@ -125,7 +125,7 @@ func (s *Station) drain() {
 			continue
 		}
 		s.event(nil, "message", req.ActionName())
-		s.stayLocked()
+		s.unlock() // this starts no second sender: sending is set
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		resp, err := peer.Call(ctx, req)
 		cancel()
@@ -133,9 +133,6 @@ func (s *Station) drain() {
 		s.finish(m, resp, err)
 	}
 }
-
-// stayLocked tells the events so far without starting a sender: the caller is it.
-func (s *Station) stayLocked() { s.unlock() }
 
 var errPointless = errors.New("the message has become pointless")
 
