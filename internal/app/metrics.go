@@ -1,0 +1,38 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are the node's figures for Prometheus.
+type metrics struct{ registry *prometheus.Registry }
+
+func newMetrics(n *node) *metrics {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge := func(name, help string, f func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "lumela", Name: name, Help: help}, f))
+	}
+	counter := func(name, help string, f func() int64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "lumela", Name: name, Help: help}, func() float64 { return float64(f()) }))
+	}
+	g := n.gateway
+	gauge("stations_connected", "Stations with a link to this node.", func() float64 { return float64(g.Links()) })
+	counter("links_accepted_total", "Links that were let in.", g.Counters.Accepted.Load)
+	counter("links_refused_total", "Connections that were refused.", g.Counters.Refused.Load)
+	counter("links_replaced_total", "Links that a newer one of the same station replaced.", g.Counters.Replaced.Load)
+	counter("frames_in_total", "OCPP frames received.", g.Counters.FramesIn.Load)
+	counter("frames_out_total", "OCPP frames sent.", g.Counters.FramesOut.Load)
+	counter("frames_not_logged_total", "Frames that the log did not keep because the disk was too slow.", n.frames.Dropped)
+	counter("db_writes_total", "Units of work written to the database.", func() int64 { return n.db.Stats().Writes })
+	counter("db_commits_total", "Transactions committed; several units share one.", func() int64 { return n.db.Stats().Commits })
+	return &metrics{registry: r}
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

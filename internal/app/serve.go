@@ -1,0 +1,172 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// drainTime is how long a stopping node waits for what is under way. Together with the rest it stays below 10 s.
+const drainTime = 5 * time.Second
+
+// Run runs a node until ctx ends, then drains it.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, stdout io.Writer) error {
+	n, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	s, err := n.listen()
+	if err != nil {
+		return errors.Join(err, n.close())
+	}
+	if err := n.announce(stdout, s); err != nil {
+		log.Error("start not announced", "error", err)
+	}
+	background, stopBackground := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { n.housekeep(background) })
+	if cfg.Demo > 0 {
+		wg.Go(func() { n.demonstrate(background, s.plain) })
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-s.failed:
+	}
+	log.Info("stopping")
+	stopBackground()
+	n.drain(s)
+	wg.Wait()
+	return errors.Join(err, n.close())
+}
+
+// drain lets what is under way finish: first the stations, whose messages are money, then the API.
+func (n *node) drain(s *servers) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	n.gateway.Drain(ctx)
+	s.endStreams()
+	for _, srv := range s.all {
+		if err := srv.Shutdown(ctx); err != nil {
+			n.log.Warn("HTTP server not drained in time", "error", err)
+			_ = srv.Close() // what is left is cut
+		}
+	}
+}
+
+// servers are the HTTP servers of a node.
+type servers struct {
+	all        []*http.Server
+	plain, tls net.Addr // nil when not served
+	failed     chan error
+	endStreams context.CancelFunc
+}
+
+func (n *node) listen() (*servers, error) {
+	s := &servers{failed: make(chan error, 2)}
+	base, cancel := context.WithCancel(context.Background())
+	s.endStreams = cancel
+	handler := n.handler()
+	start := func(addr string, secure bool) (net.Addr, error) {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+		srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+			ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return base }}
+		s.all = append(s.all, srv)
+		serve := func() error { return srv.Serve(l) }
+		if secure {
+			if srv.TLSConfig, err = tlsConfig(n.cfg); err != nil {
+				return nil, errors.Join(err, l.Close())
+			}
+			serve = func() error { return srv.ServeTLS(l, "", "") }
+		}
+		go func() {
+			if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+				s.failed <- fmt.Errorf("serve %s: %w", addr, err)
+			}
+		}()
+		return l.Addr(), nil
+	}
+	var err error
+	if n.cfg.HTTP != "" {
+		if s.plain, err = start(n.cfg.HTTP, false); err != nil {
+			return nil, err
+		}
+	}
+	if n.cfg.HTTPS != "" {
+		if s.tls, err = start(n.cfg.HTTPS, true); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// passwordFile keeps the first password in the data directory until somebody deletes it.
+const passwordFile = "first-password.txt"
+
+// announce prints where the node is and how to sign in.
+func (n *node) announce(w io.Writer, s *servers) error {
+	path := filepath.Join(n.cfg.DataDir, passwordFile)
+	if n.first.Fresh {
+		if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(n.first.Password+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n  Lumela %s is running.\n\n", Version)
+	for _, a := range []struct {
+		addr           net.Addr
+		scheme, socket string
+	}{{s.plain, "http", "ws"}, {s.tls, "https", "wss"}} {
+		if a.addr != nil {
+			fmt.Fprintf(&b, "  Console    %s://%s/\n  Stations   %s://%s/ocpp/{stationId}\n", a.scheme, visible(a.addr), a.socket, visible(a.addr))
+		}
+	}
+	if password, err := os.ReadFile(path); err == nil {
+		fmt.Fprintf(&b, "  Sign in    %s  password %s   (kept in %s until you delete it)\n", n.first.Email, strings.TrimSpace(string(password)), path)
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// visible is an address that a browser on this machine can open.
+func visible(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// housekeep forgets what is past its retention.
+func (n *node) housekeep(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := errors.Join(n.frames.Purge(ctx, time.Now()), n.events.Purge(ctx, time.Now())); err != nil && ctx.Err() == nil {
+			n.log.Error("old records not removed", "error", err)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package command
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"lumela/internal/db"
+	"lumela/internal/event"
+	"lumela/internal/problem"
+	"lumela/internal/station"
+)
+
+const columns = `id, organisation_id, station_id, action, request, status, response, error, translation, made_by, created_at, finished_at, expires_at`
+
+// add keeps a new command. A queued one keeps the payload as it must be sent; when it is finished only the public one is
+// left.
+func (c *Commands) add(ctx context.Context, cmd *Command, payload string) error {
+	err := c.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`INSERT INTO commands (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, '', '', '', $7, $8, NULL, $9)`, cmd.ID, cmd.Organisation,
+			string(cmd.Station), cmd.Action, payload, string(cmd.Status), cmd.By, db.Micros(cmd.CreatedAt), db.Micros(cmd.ExpiresAt))
+		return err
+	})
+	return problem.Wrap("keep the command", err)
+}
+
+// finish writes the state of a command and tells of it when it is final.
+func (c *Commands) finish(ctx context.Context, cmd *Command) error {
+	translation := ""
+	if len(cmd.Translation) > 0 {
+		raw, err := json.Marshal(cmd.Translation)
+		if err != nil {
+			return problem.Wrap("keep the command", err)
+		}
+		translation = string(raw)
+	}
+	err := c.db.Write(ctx, func(tx *db.Tx) error {
+		if cmd.Status == Queued {
+			_, err := tx.Exec(`UPDATE commands SET status = $2 WHERE id = $1`, cmd.ID, string(cmd.Status))
+			return err
+		}
+		_, err := tx.Exec(`UPDATE commands SET status = $2, response = $3, error = $4, translation = $5, finished_at = $6, request = $7 WHERE id = $1`,
+			cmd.ID, string(cmd.Status), cmd.Response, cmd.Error, translation, db.ZeroMicros(cmd.FinishedAt), cmd.Request)
+		if err == nil {
+			c.events.Record(tx, event.New(event.CommandFinished, cmd.Organisation, string(cmd.Station), tx.Now(), cmd.view()))
+		}
+		return err
+	})
+	return problem.Wrap("keep the command", err)
+}
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scan(row scanner) (*Command, error) {
+	var cmd Command
+	var translation string
+	var created, expires int64
+	var finished sql.NullInt64
+	err := row.Scan(&cmd.ID, &cmd.Organisation, &cmd.Station, &cmd.Action, &cmd.Request, &cmd.Status, &cmd.Response, &cmd.Error, &translation,
+		&cmd.By, &created, &finished, &expires)
+	if err != nil {
+		return nil, err
+	}
+	cmd.CreatedAt, cmd.FinishedAt, cmd.ExpiresAt = db.Time(created), db.ZeroTime(finished), db.Time(expires)
+	if translation != "" {
+		err = json.Unmarshal([]byte(translation), &cmd.Translation)
+	}
+	return &cmd, err
+}
+
+// public blanks the secrets of a command that still carries the payload to send.
+func (cmd *Command) public() *Command {
+	if cmd.Status == Queued || cmd.Status == Sent {
+		if req, err := Parse(cmd.Action, []byte(cmd.Request)); err == nil {
+			cmd.Request = publicPayload(req)
+		}
+	}
+	return cmd
+}
+
+// Get reads a command of an organisation.
+func (c *Commands) Get(ctx context.Context, organisation, id string) (*Command, error) {
+	cmd, err := scan(c.db.QueryRow(ctx, `SELECT `+columns+` FROM commands WHERE id = $1 AND organisation_id = $2`, id, organisation))
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, problem.New(problem.NotFound, "no such command")
+	}
+	if err != nil {
+		return nil, problem.Wrap("read the command", err)
+	}
+	return cmd.public(), nil
+}
+
+// List reads the commands of a station, newest first, before an id.
+func (c *Commands) List(ctx context.Context, id station.ID, before string, limit int) ([]*Command, error) {
+	if before == "" {
+		before = "~" // after every UUID
+	}
+	rows, err := c.db.Query(ctx, `SELECT `+columns+` FROM commands WHERE station_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, string(id), before, limit)
+	if err != nil {
+		return nil, problem.Wrap("list the commands", err)
+	}
+	defer rows.Close()
+	var out []*Command
+	for rows.Next() {
+		cmd, err := scan(rows)
+		if err != nil {
+			return nil, problem.Wrap("list the commands", err)
+		}
+		out = append(out, cmd.public())
+	}
+	return out, problem.Wrap("list the commands", rows.Err())
+}
+
+// nextQueued claims the oldest queued command of a station; nil when there is none.
+func (c *Commands) nextQueued(ctx context.Context, id station.ID) (*Command, string, error) {
+	var cmd *Command
+	err := c.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
+		var err error
+		cmd, err = scan(tx.QueryRow(`SELECT `+columns+` FROM commands WHERE station_id = $1 AND status = 'queued' ORDER BY created_at, id LIMIT 1`, string(id)))
+		if errors.Is(err, db.ErrNoRows) {
+			cmd = nil
+			return nil
+		}
+		return err
+	})
+	if err != nil || cmd == nil {
+		return nil, "", problem.Wrap("read the queued commands", err)
+	}
+	payload := cmd.Request
+	return cmd.public(), payload, nil
+}

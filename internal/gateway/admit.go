@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/lxzan/gws"
+
+	"lumela/ocpp"
+)
+
+// Prefixes are the paths that stations connect to. The path never decides the version: OCPP 2.1 Part 4 3.1.2.
+var Prefixes = []string{"/ocpp/", "/ocpp16/", "/ocpp1.6/", "/ocpp201/", "/ocpp2.0.1/", "/ocpp21/", "/ocpp2.1/"}
+
+// admitTimeout bounds the decision about one station; the database may be slow.
+const admitTimeout = 10 * time.Second
+
+func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.draining.Load() {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "restarting", http.StatusServiceUnavailable)
+		return
+	}
+	remote := remoteHost(r)
+	select {
+	case g.hands <- struct{}{}:
+		defer func() { <-g.hands }()
+	default:
+		g.refuse(w, r, &Refusal{Status: http.StatusServiceUnavailable, Reason: "too many stations connect at this moment"}, 3*time.Second)
+		return
+	}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Method != http.MethodGet {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		http.Error(w, "this is the address of charging stations: connect by WebSocket", http.StatusUpgradeRequired)
+		return
+	}
+	id, ok := stationID(r)
+	if !ok {
+		g.refuseFor(w, r, remote, "", &Refusal{Status: http.StatusNotFound, Reason: "no station id in the path"})
+		return
+	}
+	if wait := g.limiter.blocked(pair(remote, id)); wait > 0 {
+		g.refuse(w, r, &Refusal{Status: http.StatusTooManyRequests, Reason: "too many wrong passwords for this station from this address"}, wait)
+		return
+	}
+	version := negotiate(r.Header.Values("Sec-WebSocket-Protocol"))
+	if version == 0 {
+		g.refuse(w, r, &Refusal{Status: http.StatusBadRequest, Reason: "no OCPP version in common; offered: " + strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ", ")}, 0)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), admitTimeout)
+	defer cancel()
+	st, err := g.platform.Admit(ctx, id, version, credentials(r, remote))
+	if err != nil {
+		g.refuseFor(w, r, remote, id, err)
+		return
+	}
+	g.upgrade(w, r, st, version, remote)
+}
+
+// pair is what wrong passwords are counted under: many stations may share one address, and one that fails must not shut
+// the others out.
+func pair(remote, id string) string { return remote + " " + id }
+
+// refuseFor answers a station that is not let in. Once an address has failed too often it hears 429 for every failure, so
+// that it cannot find out which ids exist; a station with the right password is still let in from there.
+func (g *Gateway) refuseFor(w http.ResponseWriter, r *http.Request, remote, id string, err error) {
+	var refusal *Refusal
+	if !errors.As(err, &refusal) {
+		g.log.Error("station not let in", "path", r.URL.Path, "error", err)
+		refusal = &Refusal{Status: http.StatusServiceUnavailable, Reason: "the platform cannot decide at the moment"}
+		g.refuse(w, r, refusal, 10*time.Second)
+		return
+	}
+	if refusal.Status != http.StatusNotFound {
+		g.limiter.failed(pair(remote, id))
+	}
+	wait := g.limiter.blocked(remote)
+	g.limiter.failed(remote)
+	if wait > 0 {
+		g.refuse(w, r, &Refusal{Status: http.StatusTooManyRequests, Reason: refusal.Reason}, wait)
+		return
+	}
+	g.refuse(w, r, refusal, 0)
+}
+
+// refuse answers without an upgrade. The body says nothing that the status does not: what exists is nobody's business.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, refusal *Refusal, retryAfter time.Duration) {
+	g.Counters.Refused.Add(1)
+	g.log.Info("station refused", "path", r.URL.Path, "remote", r.RemoteAddr, "status", refusal.Status, "reason", refusal.Reason)
+	if refusal.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="charging station"`)
+	}
+	if retryAfter > 0 {
+		w.Header().Set("Retry-After", itoa(int(retryAfter/time.Second)+1))
+	}
+	http.Error(w, http.StatusText(refusal.Status), refusal.Status)
+}
+
+// Serves reports whether a request is for a station's URL.
+func Serves(r *http.Request) bool {
+	for _, prefix := range Prefixes {
+		if strings.HasPrefix(r.URL.EscapedPath(), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// stationID reads the last part of the path: percent-decoded, one segment.
+func stationID(r *http.Request) (string, bool) {
+	path := r.URL.EscapedPath()
+	for _, prefix := range Prefixes {
+		if rest, ok := strings.CutPrefix(path, prefix); ok {
+			if strings.Contains(rest, "/") {
+				return "", false
+			}
+			id, err := url.PathUnescape(rest)
+			return id, err == nil && id != ""
+		}
+	}
+	return "", false
+}
+
+// negotiate picks the newest version that both sides speak, whatever the order of the offer; 0 is none. The newest says
+// most, and a station that offers it can speak it.
+func negotiate(offers []string) ocpp.Version {
+	best := ocpp.Version(0)
+	for _, line := range offers {
+		for offer := range strings.SplitSeq(line, ",") {
+			for _, v := range ocpp.Versions {
+				if strings.TrimSpace(offer) == v.Subprotocol() && v > best {
+					best = v
+				}
+			}
+		}
+	}
+	return best
+}
+
+func credentials(r *http.Request, remote string) Credentials {
+	c := Credentials{TLS: r.TLS != nil, Remote: remote}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && len(r.TLS.PeerCertificates) > 0 {
+		c.ClientCN = r.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	c.Username, c.Password, c.HasBasic = r.BasicAuth()
+	return c
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// upgrade makes the WebSocket and starts the link on a goroutine of its own: the handler's grown stack and the request
+// are freed, which is a third of the memory of an idle link.
+func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, st Station, v ocpp.Version, remote string) {
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		http.Error(w, "this server cannot upgrade", http.StatusInternalServerError)
+		return
+	}
+	conn, rw, err := hijacker.Hijack()
+	if err != nil {
+		g.log.Error("connection not taken over", "station", st.ID, "error", err)
+		return
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		_ = conn.Close() // it is broken already
+		return
+	}
+	r.Header.Set("Sec-WebSocket-Protocol", v.Subprotocol())
+	socket, err := g.upgrader[v].UpgradeFromConn(conn, reader(conn, rw.Reader), r)
+	if err != nil {
+		g.log.Info("handshake failed", "station", st.ID, "error", err)
+		return
+	}
+	g.Counters.Accepted.Add(1)
+	l := socket.Session().(*Link)
+	l.start(st, socket, remote)
+	go l.run()
+}
+
+// reader is a small buffer over the connection that begins with what the HTTP server has read ahead: a hasty station
+// sends its first frame before it has seen the answer.
+func reader(conn net.Conn, ahead *bufio.Reader) *bufio.Reader {
+	n := ahead.Buffered()
+	if n == 0 {
+		return bufio.NewReaderSize(conn, 512)
+	}
+	head, _ := ahead.Peek(n) // n bytes are there
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(head)), conn), 512)
+}
+
+// handler turns the events of gws into calls of the link.
+type handler struct{ gws.BuiltinEventHandler }
+
+func (handler) OnMessage(c *gws.Conn, m *gws.Message) {
+	l := c.Session().(*Link)
+	if m.Opcode != gws.OpcodeText {
+		_ = m.Close()
+		l.close(1003, "OCPP is text")
+		return
+	}
+	text := string(m.Bytes())
+	_ = m.Close() // only gives the buffer back
+	l.receive(text)
+}
+
+func (handler) OnPing(c *gws.Conn, payload []byte) {
+	c.Session().(*Link).touch()
+	_ = c.WritePong(payload) // a broken connection ends the read loop
+}
+
+func (handler) OnPong(c *gws.Conn, _ []byte) { c.Session().(*Link).touch() }
+
+func (handler) OnClose(c *gws.Conn, err error) { c.Session().(*Link).ended(err) }

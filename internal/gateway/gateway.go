@@ -1,0 +1,310 @@
+// Package gateway holds the links to the stations: it lets them in by their security profile, keeps one live link per
+// station, speaks each one's version of OCPP and hands everything on in 2.1 terms.
+//
+// One goroutine owns the reading of a link. The newest authenticated link of a station wins; links are told apart by
+// object, never by the station's id, so that the end of an old link cannot take the new one with it.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lxzan/gws"
+
+	"lumela/internal/bus"
+	"lumela/internal/frame"
+	"lumela/ocpp"
+)
+
+// Station is what the gateway must know of a station that it lets in.
+type Station struct {
+	ID           string
+	Organisation string
+	Strict       bool
+	// CertificateName is the common name of the client certificate that let the station in, "" without one.
+	CertificateName string
+	// Accepted is true when the station has been accepted before and so need not boot again to be heard.
+	Accepted bool
+}
+
+// Credentials are what a station shows when it connects.
+type Credentials struct {
+	TLS      bool
+	ClientCN string // subject common name of a verified client certificate
+	HasBasic bool
+	Username string
+	Password string // raw bytes
+	Remote   string
+}
+
+// Refusal is the error of a station that is not let in.
+type Refusal struct {
+	Status int    // HTTP
+	Reason string // for the operator
+}
+
+// Error is the reason.
+func (r *Refusal) Error() string { return r.Reason }
+
+// Platform is what stands behind the gateway. Its methods are called by many links at once.
+type Platform interface {
+	// Admit decides whether a station may connect. The error is a *Refusal, or anything else for a failure of ours, which
+	// the station hears as 503.
+	Admit(ctx context.Context, id string, v ocpp.Version, c Credentials) (Station, error)
+	// Opened is called before the first frame of a link is read, Closed once after the last one.
+	Opened(ctx context.Context, l *Link) error
+	Closed(l *Link, reason string)
+	// Handle answers a 2.1 request of the station. The requests of one link come one at a time.
+	Handle(ctx context.Context, l *Link, req ocpp.Request) (ocpp.Response, *ocpp.CallError)
+	// Ready is called, on a goroutine of its own, when the station may be sent requests.
+	Ready(l *Link)
+	// Seen tells when stations were last heard of.
+	Seen(at map[string]time.Time)
+}
+
+// Options of a gateway. Zero values get defaults.
+type Options struct {
+	Node   string // name of this process in the cluster
+	Secret []byte // makes transaction numbers of 1.6 impossible to guess
+	// MaxFrame is the longest message in bytes, also after decompression; 1 MiB by default.
+	MaxFrame int
+	// CallTimeout is how long a station may take to answer a call; 30 s by default.
+	CallTimeout time.Duration
+	// Settle is how long a station that connects without booting is left alone before it is sent requests; 3 s by default.
+	Settle time.Duration
+	// PingEvery is how long a link may be silent before it is pinged, DeadAfter before it is given up; 60 s and 3 min.
+	PingEvery, DeadAfter time.Duration
+	// MaxHandshakes bounds the stations that are being let in at the same moment; 256 by default.
+	MaxHandshakes int
+}
+
+func (o *Options) defaults() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&o.CallTimeout, 30*time.Second)
+	def(&o.Settle, 3*time.Second)
+	def(&o.PingEvery, time.Minute)
+	def(&o.DeadAfter, 3*time.Minute)
+	if o.MaxFrame <= 0 {
+		o.MaxFrame = 1 << 20
+	}
+	if o.MaxHandshakes <= 0 {
+		o.MaxHandshakes = 256
+	}
+}
+
+// Gateway holds the links of this node.
+type Gateway struct {
+	o        Options
+	platform Platform
+	frames   *frame.Log
+	bus      *bus.Bus
+	log      *slog.Logger
+	upgrader map[ocpp.Version]*gws.Upgrader
+	limiter  *limiter
+	hands    chan struct{}
+
+	mu    sync.RWMutex
+	links map[string]*Link
+
+	draining atomic.Bool
+	stop     chan struct{}
+	stopped  sync.WaitGroup
+	subs     []*bus.Subscription
+	Counters Counters
+}
+
+// Counters are figures of the gateway since it started.
+type Counters struct {
+	Accepted, Refused, FramesIn, FramesOut, Replaced atomic.Int64
+}
+
+// New makes a gateway and starts its housekeeping. Close ends it.
+func New(o Options, p Platform, frames *frame.Log, b *bus.Bus, log *slog.Logger) (*Gateway, error) {
+	o.defaults()
+	g := &Gateway{o: o, platform: p, frames: frames, bus: b, log: log, upgrader: map[ocpp.Version]*gws.Upgrader{},
+		limiter: newLimiter(), hands: make(chan struct{}, o.MaxHandshakes), links: map[string]*Link{}, stop: make(chan struct{})}
+	for _, v := range ocpp.Versions {
+		g.upgrader[v] = g.newUpgrader(v)
+	}
+	if b.External() {
+		if err := g.joinCluster(); err != nil {
+			return nil, fmt.Errorf("join the cluster: %w", err)
+		}
+	}
+	g.stopped.Add(1)
+	go g.housekeep()
+	return g, nil
+}
+
+// newUpgrader is tuned for many idle links: small read buffers, and the link itself is the connection's session storage.
+func (g *Gateway) newUpgrader(v ocpp.Version) *gws.Upgrader {
+	return gws.NewUpgrader(handler{}, &gws.ServerOption{
+		ReadBufferSize: 512, ReadMaxPayloadSize: g.o.MaxFrame, WriteMaxPayloadSize: 16 << 20, CheckUtf8Enabled: true,
+		SubProtocols: []string{v.Subprotocol()}, HandshakeTimeout: 10 * time.Second,
+		NewSession:        func() gws.SessionStorage { return &Link{gateway: g, version: v} },
+		PermessageDeflate: gws.PermessageDeflate{Enabled: true, Threshold: 1024, PoolSize: 4}, // OCPP 2.1 Part 4 5.1
+		Logger:            quiet{},
+	})
+}
+
+// quiet drops gws's own log: every error reaches OnClose.
+type quiet struct{}
+
+func (quiet) Error(...any) {}
+
+// Link finds the live link of a station on this node, nil when there is none.
+func (g *Gateway) Link(id string) *Link {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.links[id]
+}
+
+// Links is how many stations are connected to this node.
+func (g *Gateway) Links() int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return len(g.links)
+}
+
+// Disconnect closes a station's link on this node, if there is one.
+func (g *Gateway) Disconnect(id, reason string) {
+	if l := g.Link(id); l != nil {
+		l.close(1000, reason)
+	}
+}
+
+// register makes l the live link of its station and closes the one before it.
+func (g *Gateway) register(l *Link) {
+	g.mu.Lock()
+	old := g.links[l.station.ID]
+	g.links[l.station.ID] = l
+	g.mu.Unlock()
+	if old != nil {
+		g.Counters.Replaced.Add(1)
+		old.close(1000, "replaced by a newer link")
+	}
+	g.announce(l)
+}
+
+// unregister forgets l, unless a newer link has taken its place.
+func (g *Gateway) unregister(l *Link) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.links[l.station.ID] == l {
+		delete(g.links, l.station.ID)
+	}
+}
+
+func (g *Gateway) all() []*Link {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	out := make([]*Link, 0, len(g.links))
+	for _, l := range g.links {
+		out = append(out, l)
+	}
+	return out
+}
+
+const (
+	sweepEvery = 5 * time.Second
+	seenEvery  = 6 // sweeps between two reports of who was heard of
+)
+
+// housekeep pings silent links, gives dead ones up, and reports who was heard of.
+func (g *Gateway) housekeep() {
+	defer g.stopped.Done()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-g.stop:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		for _, l := range g.all() {
+			l.sweep(now)
+		}
+		g.limiter.sweep(now)
+		if n%seenEvery == 0 {
+			g.reportSeen()
+		}
+	}
+}
+
+func (g *Gateway) reportSeen() {
+	seen := map[string]time.Time{}
+	for _, l := range g.all() {
+		if t := l.lastSeen.Load(); t != l.reported.Swap(t) {
+			seen[l.station.ID] = time.UnixMilli(t)
+		}
+	}
+	if len(seen) > 0 {
+		g.platform.Seen(seen)
+	}
+}
+
+// Drain lets running frames finish, takes no new ones, and closes every link with 1001. It returns when all are closed
+// or ctx ends.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.draining.Store(true)
+	var wg sync.WaitGroup
+	for _, l := range g.all() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			l.serving.Lock() // the frame under way
+			defer l.serving.Unlock()
+			l.close(1001, "the service is being restarted")
+		}()
+	}
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		g.waitEmpty(ctx)
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func (g *Gateway) waitEmpty(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for g.Links() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Close ends the housekeeping. Drain comes before it.
+func (g *Gateway) Close() error {
+	close(g.stop)
+	g.stopped.Wait()
+	for _, s := range g.subs {
+		if err := s.Unsubscribe(); err != nil {
+			return fmt.Errorf("leave the cluster: %w", err)
+		}
+	}
+	return nil
+}
+
+// Draining reports whether the gateway takes no new frames any more.
+func (g *Gateway) Draining() bool { return g.draining.Load() }
+
+// Handler serves the stations' URLs.
+func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serveHTTP) }

@@ -1,0 +1,317 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lxzan/gws"
+
+	"lumela/internal/frame"
+	"lumela/ocpp"
+	"lumela/ocpp/ocppj"
+	"lumela/ocpp/translate"
+)
+
+// Link is the live connection of one station. It lives from the upgrade to the close of its socket, on one reading
+// goroutine; requests to the station are sent by whoever makes them.
+type Link struct {
+	gateway *Gateway
+	version ocpp.Version
+	station Station
+	id      string
+	remote  string
+	opened  time.Time
+	conn    *gws.Conn
+	peer    *ocppj.Peer
+
+	serving sync.Mutex // held while a frame is processed
+	in      current    // the frame under way; guarded by serving
+
+	words    sync.Mutex // guards dialogue
+	dialogue translate.Dialogue
+	state    *translate.Memory
+
+	out     sync.Mutex // guards calling
+	calling struct{ id, action string }
+
+	lastSeen  atomic.Int64 // Unix ms
+	reported  atomic.Int64 // lastSeen when it was last reported
+	pinged    atomic.Bool
+	accepted  atomic.Bool
+	triggered atomic.Int64 // Unix ms until which requests that we triggered are heard before acceptance
+	reason    atomic.Pointer[string]
+
+	ready     chan struct{} // closed when the station may be sent requests
+	readyOnce sync.Once
+	ctx       context.Context
+	cancel    context.CancelFunc
+}
+
+// current is what is known of the incoming frame while it is processed.
+type current struct {
+	action string
+	notes  []translate.Note
+}
+
+func (l *Link) start(st Station, conn *gws.Conn, remote string) {
+	l.station, l.conn, l.remote, l.opened = st, conn, remote, time.Now()
+	l.id = uuid.NewString()
+	l.ready = make(chan struct{})
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.accepted.Store(st.Accepted)
+	l.lastSeen.Store(l.opened.UnixMilli())
+	l.state = translate.NewMemory(st.ID, l.gateway.o.Secret)
+	l.dialogue = translate.Dialogue{State: l.state}
+	l.peer = ocppj.NewPeer(ocppj.Options{Version: l.version, Role: ocpp.CSMS, Strict: st.Strict, Timeout: l.gateway.o.CallTimeout,
+		Send: l.send, Serve: l.serve, Tolerate: l.tolerate, Oddity: l.oddity})
+}
+
+// run owns the reading of the link until it ends.
+func (l *Link) run() {
+	ctx, cancel := context.WithTimeout(l.ctx, admitTimeout)
+	err := l.gateway.platform.Opened(ctx, l)
+	cancel()
+	if err != nil {
+		l.gateway.log.Error("link not opened", "station", l.station.ID, "error", err)
+		l.close(1013, "try again later")
+		l.cancel()
+		l.peer.Close()
+		return
+	}
+	l.gateway.register(l)
+	if l.station.Accepted {
+		settle := time.AfterFunc(l.gateway.o.Settle, l.becomeReady)
+		defer settle.Stop()
+	}
+	l.conn.ReadLoop()
+}
+
+// ID tells this link from others of the same station.
+func (l *Link) ID() string { return l.id }
+
+// Station is who is at the other end.
+func (l *Link) Station() Station { return l.station }
+
+// Version is the dialect of the link.
+func (l *Link) Version() ocpp.Version { return l.version }
+
+// CertificateName is the common name of the station's client certificate, "" without one.
+func (l *Link) CertificateName() string { return l.station.CertificateName }
+
+// Sequenced reports whether the station numbers the events of a transaction itself.
+func (l *Link) Sequenced() bool { return l.version != ocpp.V16 }
+
+// Remote is the address of the other end.
+func (l *Link) Remote() string { return l.remote }
+
+// Opened is when the link began.
+func (l *Link) Opened() time.Time { return l.opened }
+
+// Node is the name of the node that holds the link.
+func (l *Link) Node() string { return l.gateway.o.Node }
+
+// Accept says whether the station takes part: from the answer to its BootNotification on, or when an operator decides.
+func (l *Link) Accept(yes bool) { l.accepted.Store(yes) }
+
+// Accepted reports whether the station takes part.
+func (l *Link) Accepted() bool { return l.accepted.Load() }
+
+// Transaction tells the translation of a transaction that ran before the link began.
+func (l *Link) Transaction(evse int, transactionID, token string) {
+	l.state.Open(evse, transactionID, token)
+}
+
+// Close ends the link.
+func (l *Link) Close(reason string) { l.close(1000, reason) }
+
+func (l *Link) close(code uint16, reason string) {
+	if l.reason.CompareAndSwap(nil, &reason) && l.conn != nil {
+		_ = l.conn.WriteClose(code, []byte(reason)) // it may be broken; the read loop ends either way
+	}
+}
+
+func (l *Link) touch() {
+	l.lastSeen.Store(time.Now().UnixMilli())
+	l.pinged.Store(false)
+}
+
+// sweep pings a silent link once and gives it up when it stays silent.
+func (l *Link) sweep(now time.Time) {
+	silent := now.Sub(time.UnixMilli(l.lastSeen.Load()))
+	switch {
+	case silent > l.gateway.o.DeadAfter:
+		l.reason.CompareAndSwap(nil, ptr("no sign of life"))
+		_ = l.conn.NetConn().Close() // it is dead; a close frame would wait for nobody
+	case silent > l.gateway.o.PingEvery && l.pinged.CompareAndSwap(false, true):
+		go func() { _ = l.conn.WritePing(nil) }() // a full send buffer must not hold up the sweep
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// ended is called once, when the read loop has ended.
+func (l *Link) ended(err error) {
+	reason := "closed"
+	if p := l.reason.Load(); p != nil {
+		reason = *p
+	} else if err != nil {
+		reason = err.Error()
+		var closed *gws.CloseError
+		if errors.As(err, &closed) && closed.Code == 0 {
+			reason = "closed by the station"
+		}
+	}
+	l.cancel()
+	l.peer.Close()
+	l.gateway.unregister(l)
+	l.gateway.platform.Closed(l, reason)
+}
+
+// receive processes one text message of the station.
+func (l *Link) receive(text string) {
+	l.serving.Lock()
+	defer l.serving.Unlock()
+	if l.gateway.draining.Load() {
+		return // not answered: the station sends it again elsewhere
+	}
+	now := time.Now()
+	l.lastSeen.Store(now.UnixMilli())
+	l.pinged.Store(false)
+	l.gateway.Counters.FramesIn.Add(1)
+	l.in = current{}
+	l.peer.Receive(text)
+	l.logIn(text, now)
+}
+
+// oddity notes what was strange about the frame under way. Answers that could not be sent, from other goroutines, end
+// with the link, which is logged.
+func (l *Link) oddity(text string) {
+	l.in.notes = append(l.in.notes, translate.Note{Kind: frame.Warning, Text: text})
+}
+
+// tolerate accepts what can be stored all the same: money must not be lost for a tag that is too long.
+func (l *Link) tolerate(action string, v ocpp.Violation) bool {
+	if l.station.Strict || !v.Overlong {
+		return false
+	}
+	switch action {
+	case "StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent":
+		return true
+	}
+	return false
+}
+
+// serve answers a request of the station: up to 2.1, to the platform, and down again.
+func (l *Link) serve(in *ocppj.Incoming) {
+	l.in.action = in.Action
+	for _, v := range in.Violations {
+		l.in.notes = append(l.in.notes, translate.Note{Kind: frame.Warning, Path: v.Path, Text: v.Reason})
+	}
+	if err := l.mayServe(in); err != nil {
+		in.Fail(err)
+		return
+	}
+	if l.version == ocpp.V21 {
+		resp, cerr := l.gateway.platform.Handle(l.ctx, l, in.Request)
+		l.reply(in, resp, cerr)
+		return
+	}
+	l.words.Lock()
+	l.dialogue.Now = time.Now()
+	ex, err := translate.Lift(&l.dialogue, ocpp.Station, in.Request)
+	l.words.Unlock()
+	if err != nil {
+		in.Fail(callError(err))
+		return
+	}
+	l.in.notes = append(l.in.notes, ex.Notes...)
+	replies := make([]translate.Reply, 0, 2)
+	for i, req := range ex.Requests {
+		resp, cerr := l.gateway.platform.Handle(l.ctx, l, req)
+		r := translate.Reply{Response: resp, Err: cerr}
+		replies = append(replies, r)
+		if ex.Ends(i, r) {
+			break
+		}
+	}
+	l.words.Lock()
+	out := ex.Answer(replies)
+	l.words.Unlock()
+	l.in.notes = append(l.in.notes, out.Notes...)
+	l.reply(in, out.Response, out.Err)
+	l.follow(out.Then)
+}
+
+// follow sends requests that follow from an answer to the station.
+func (l *Link) follow(then []ocpp.Request) {
+	if len(then) == 0 {
+		return
+	}
+	go func() {
+		for _, req := range then {
+			if _, err := l.peer.Call(l.ctx, req); err != nil {
+				l.gateway.log.Warn("request that follows an answer failed", "station", l.station.ID, "action", req.ActionName(), "error", err)
+			}
+		}
+	}()
+}
+
+func (l *Link) reply(in *ocppj.Incoming, resp ocpp.Response, cerr *ocpp.CallError) {
+	switch {
+	case cerr != nil:
+		in.Fail(cerr)
+	case resp == nil && in.Request.NewResponse() != nil:
+		in.Fail(&ocpp.CallError{Code: ocpp.InternalError, Description: "no answer"})
+	default:
+		in.Reply(resp)
+	}
+	if l.accepted.Load() && in.Action == "BootNotification" {
+		l.becomeReady()
+	}
+}
+
+// mayServe refuses what may not be said now, or cannot be true whatever the schema says.
+func (l *Link) mayServe(in *ocppj.Incoming) *ocpp.CallError {
+	// OCPP-J 1.6 errata 3.10, OCPP 2.0.1 B02.FR.09, OCPP 2.0.1 B03.FR.07: before acceptance only what we asked for.
+	if in.Action != "BootNotification" && !l.accepted.Load() && time.Now().UnixMilli() > l.triggered.Load() {
+		return &ocpp.CallError{Code: ocpp.SecurityError, Description: "the station is not accepted: send BootNotification first"}
+	}
+	return implausible(in.Request)
+}
+
+// becomeReady lets requests to the station pass.
+func (l *Link) becomeReady() {
+	l.readyOnce.Do(func() {
+		close(l.ready)
+		go l.gateway.platform.Ready(l)
+	})
+}
+
+func callError(err error) *ocpp.CallError {
+	var refusal *translate.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.CallError()
+	}
+	return &ocpp.CallError{Code: ocpp.InternalError, Description: "the message could not be translated"}
+}
+
+// The link is its own session storage for gws: it needs no map.
+
+// Len implements gws.SessionStorage.
+func (l *Link) Len() int { return 0 }
+
+// Load implements gws.SessionStorage.
+func (l *Link) Load(string) (any, bool) { return nil, false }
+
+// Delete implements gws.SessionStorage.
+func (l *Link) Delete(string) {}
+
+// Store implements gws.SessionStorage.
+func (l *Link) Store(string, any) {}
+
+// Range implements gws.SessionStorage.
+func (l *Link) Range(func(string, any) bool) {}

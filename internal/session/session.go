@@ -1,0 +1,232 @@
+// Package session is the ledger: every charging session from the first message to the final reading.
+//
+// Its laws: a message that carries energy is committed before it is answered. A message is known by its content within
+// (station, transaction), so what is repeated, late, reordered or sent again changes nothing that it changed before.
+// Odd things are stored first, flagged, and explained later; they are never refused. Station time and arrival time are
+// both kept. Energy is exact: integer mWh.
+package session
+
+import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lumela/internal/station"
+	"lumela/ocpp/v21"
+)
+
+// State of a session.
+type State string
+
+// The states.
+const (
+	Active State = "active"
+	Ended  State = "ended"
+)
+
+// Flag is something odd about a session that a person should know before it is billed.
+type Flag struct {
+	Code string    `json:"code"`
+	Text string    `json:"text"`
+	At   time.Time `json:"at"`
+}
+
+// The codes of flags.
+const (
+	StartUnknown    = "start-unknown"    // messages came for a transaction that was never started here
+	EndUnknown      = "end-unknown"      // another transaction began on the EVSE, or the station forgot this one
+	TokenRefused    = "token-refused"    // the station charged for a token that is not accepted
+	IDReused        = "id-reused"        // the station used the transaction id before
+	Conflict        = "conflict"         // two messages of the same place in the sequence say different things
+	SequenceGap     = "sequence-gap"     // messages are missing
+	MeterBackwards  = "meter-backwards"  // a later register reading is below an earlier one
+	MeterUnknown    = "meter-unknown"    // no register reading came
+	ClockDifference = "clock-difference" // the station's clock and ours differ by more than ClockTolerance
+	MatchedByPlace  = "matched-by-place" // the transaction id was unusable, the session was found by token and station
+)
+
+// ClockTolerance is how far a station's clock may differ from ours before its sessions are flagged.
+const ClockTolerance = 5 * time.Minute
+
+// Session is one charging session.
+type Session struct {
+	ID            string
+	Organisation  string
+	Station       station.ID
+	TransactionID string // the station's
+	EVSE          int
+	Connector     int
+	TokenUID      string // "" for none
+	TokenType     string
+	State         State
+	ChargingState string // v21.ChargingState, "" when unknown
+	StartedAt     time.Time
+	EndedAt       time.Time // zero while active
+	LastEventAt   time.Time
+	LastSeqNo     int
+	Sequenced     bool // the station numbers its messages
+	First, Last   Register
+	PowerW        int64
+	SoC           *int
+	StoppedReason string
+	RemoteStartID *int
+	ReservationID *int
+	Flags         []Flag
+
+	startHash, endHash string
+	createdAt          time.Time
+	updatedAt          time.Time // last written
+}
+
+// Register is a reading of the imported active energy register.
+type Register struct {
+	MWh   int64 // mWh
+	At    time.Time
+	Known bool
+}
+
+// EnergyWh is the energy delivered, in whole Wh, rounded half up; 0 while it is not known.
+func (s *Session) EnergyWh() int64 {
+	if !s.First.Known || !s.Last.Known || s.Last.MWh < s.First.MWh {
+		return 0
+	}
+	return (s.Last.MWh - s.First.MWh + 500) / 1000
+}
+
+// flag adds a flag once.
+func (s *Session) flag(code, text string, at time.Time) {
+	for _, f := range s.Flags {
+		if f.Code == code {
+			return
+		}
+	}
+	s.Flags = append(s.Flags[:len(s.Flags):len(s.Flags)], Flag{Code: code, Text: text, At: at.UTC()})
+}
+
+// unflag takes a flag away, when its reason has gone.
+func (s *Session) unflag(code string) {
+	var kept []Flag
+	for _, f := range s.Flags {
+		if f.Code != code {
+			kept = append(kept, f)
+		}
+	}
+	s.Flags = kept
+}
+
+func (s *Session) flagged(code string) bool {
+	for _, f := range s.Flags {
+		if f.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// Event is one TransactionEvent as it came.
+type Event struct {
+	Organisation string
+	Station      station.ID
+	Request      *v21.TransactionEventRequest
+	ReceivedAt   time.Time
+	// Sequenced is false when the station does not number its messages, so that SeqNo means nothing.
+	Sequenced bool
+	// Refusal is why the token of the message is not accepted, "" when it is or when there is none.
+	Refusal string
+}
+
+// begin makes the session of the first message of a transaction.
+func begin(e Event, now time.Time) *Session {
+	r := e.Request
+	return &Session{ID: uuid.Must(uuid.NewV7()).String(), Organisation: e.Organisation, Station: e.Station,
+		TransactionID: r.TransactionInfo.TransactionID, State: Active, StartedAt: r.Timestamp, LastEventAt: r.Timestamp,
+		LastSeqNo: -1, Sequenced: e.Sequenced, createdAt: now}
+}
+
+// absorb takes a message into the session. It reports whether anything changed that others should hear of at once.
+// It may be repeated: the same message changes nothing the second time.
+func (s *Session) absorb(e Event, hash string) (telling bool) {
+	r := e.Request
+	late := r.Timestamp.Before(s.LastEventAt)
+	before := *s
+	if r.EventType == v21.TransactionEventTypeStarted {
+		s.absorbStart(e, hash)
+	}
+	if r.EVSE != nil && s.EVSE == 0 {
+		s.EVSE, s.Connector = r.EVSE.ID, r.EVSE.ConnectorID.Or(1)
+	}
+	if r.IDToken != nil && s.TokenUID == "" && !strings.EqualFold(r.IDToken.Type, "NoAuthorization") {
+		s.TokenUID, s.TokenType = r.IDToken.IDToken, r.IDToken.Type
+	}
+	if e.Refusal != "" {
+		s.flag(TokenRefused, e.Refusal, e.ReceivedAt)
+	}
+	if id, ok := r.TransactionInfo.RemoteStartID.Get(); ok {
+		s.RemoteStartID = &id
+	}
+	if id, ok := r.ReservationID.Get(); ok {
+		s.ReservationID = &id
+	}
+	if state, ok := r.TransactionInfo.ChargingState.Get(); ok && !late && s.State == Active {
+		s.ChargingState = string(state)
+	}
+	for i := range r.MeterValue {
+		s.meter(&r.MeterValue[i], e.ReceivedAt)
+	}
+	s.checkClock(e)
+	if r.EventType == v21.TransactionEventTypeEnded {
+		s.absorbEnd(e, hash)
+	}
+	if !late {
+		s.LastEventAt = r.Timestamp
+	}
+	s.LastSeqNo = max(s.LastSeqNo, r.SeqNo)
+	return before.State != s.State || before.ChargingState != s.ChargingState || len(before.Flags) != len(s.Flags) ||
+		before.TokenUID != s.TokenUID || before.startHash != s.startHash
+}
+
+func (s *Session) absorbStart(e Event, hash string) {
+	switch {
+	case s.startHash == "":
+		s.startHash, s.StartedAt = hash, e.Request.Timestamp
+		s.unflag(StartUnknown)
+	case s.startHash != hash:
+		s.flag(Conflict, "a second, different start came for the same transaction", e.ReceivedAt)
+	}
+}
+
+// absorbEnd ends the session. The first end wins, a different one is flagged; an end that had to be assumed gives way to
+// the true one.
+func (s *Session) absorbEnd(e Event, hash string) {
+	switch {
+	case s.endHash == hash:
+		return
+	case s.endHash != "":
+		s.flag(Conflict, "a second, different end came for the same transaction; the first one counts", e.ReceivedAt)
+		return
+	}
+	s.endHash, s.State, s.EndedAt = hash, Ended, e.Request.Timestamp
+	s.StoppedReason = string(e.Request.TransactionInfo.StoppedReason.Or(v21.ReasonLocal))
+	s.ChargingState, s.PowerW = string(e.Request.TransactionInfo.ChargingState.Or("")), 0
+	s.unflag(EndUnknown)
+	if !s.Last.Known {
+		s.flag(MeterUnknown, "no energy register was reported", e.ReceivedAt)
+	}
+}
+
+// assumeEnd ends a session whose end never came.
+func (s *Session) assumeEnd(text string, now time.Time) {
+	s.State, s.EndedAt, s.PowerW, s.ChargingState = Ended, s.LastEventAt, 0, ""
+	s.flag(EndUnknown, text, now)
+}
+
+func (s *Session) checkClock(e Event) {
+	if e.Request.Offline.Or(false) {
+		return
+	}
+	diff := e.Request.Timestamp.Sub(e.ReceivedAt)
+	if diff > ClockTolerance || e.Sequenced && diff < -24*time.Hour {
+		s.flag(ClockDifference, "the station's clock differs from ours by "+diff.Round(time.Second).String(), e.ReceivedAt)
+	}
+}

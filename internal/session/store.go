@@ -1,0 +1,310 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lumela/internal/db"
+	"lumela/internal/problem"
+	"lumela/internal/station"
+	"lumela/ocpp"
+	"lumela/ocpp/v21"
+)
+
+const columns = `id, organisation_id, station_id, transaction_id, evse, connector, token_uid, token_type, state, charging_state,
+	started_at, ended_at, last_event_at, last_seq_no, sequenced, meter_first_mwh, meter_first_at, meter_last_mwh, meter_last_at,
+	power_w, soc, stopped_reason, remote_start_id, reservation_id, start_hash, end_hash, flags, created_at, updated_at`
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scan(row scanner) (*Session, error) {
+	var s Session
+	var token sql.NullString
+	var ended, firstMWh, firstAt, lastMWh, lastAt, soc, remote, reservation sql.NullInt64
+	var started, lastEvent, created, updated int64
+	var flags string
+	err := row.Scan(&s.ID, &s.Organisation, &s.Station, &s.TransactionID, &s.EVSE, &s.Connector, &token, &s.TokenType, &s.State,
+		&s.ChargingState, &started, &ended, &lastEvent, &s.LastSeqNo, &s.Sequenced, &firstMWh, &firstAt, &lastMWh, &lastAt,
+		&s.PowerW, &soc, &s.StoppedReason, &remote, &reservation, &s.startHash, &s.endHash, &flags, &created, &updated)
+	if err != nil {
+		return nil, err
+	}
+	s.TokenUID, s.StartedAt, s.EndedAt, s.LastEventAt = token.String, db.Time(started), db.ZeroTime(ended), db.Time(lastEvent)
+	s.createdAt, s.updatedAt = db.Time(created), db.Time(updated)
+	s.First = Register{MWh: firstMWh.Int64, At: db.ZeroTime(firstAt), Known: firstMWh.Valid}
+	s.Last = Register{MWh: lastMWh.Int64, At: db.ZeroTime(lastAt), Known: lastMWh.Valid}
+	s.SoC, s.RemoteStartID, s.ReservationID = intPointer(soc), intPointer(remote), intPointer(reservation)
+	if flags != "" {
+		if err := json.Unmarshal([]byte(flags), &s.Flags); err != nil {
+			return nil, fmt.Errorf("flags of session %s: %w", s.ID, err)
+		}
+	}
+	return &s, nil
+}
+
+func intPointer(v sql.NullInt64) *int {
+	if !v.Valid {
+		return nil
+	}
+	n := int(v.Int64)
+	return &n
+}
+
+// row gives the values of the columns after the first four, which never change.
+func (s *Session) row() ([]any, error) {
+	flags := ""
+	if len(s.Flags) > 0 {
+		raw, err := json.Marshal(s.Flags)
+		if err != nil {
+			return nil, err
+		}
+		flags = string(raw)
+	}
+	null := func(p *int) any {
+		if p == nil {
+			return nil
+		}
+		return *p
+	}
+	mwh := func(r Register) any {
+		if !r.Known {
+			return nil
+		}
+		return r.MWh
+	}
+	var token any
+	if s.TokenUID != "" {
+		token = s.TokenUID
+	}
+	return []any{s.EVSE, s.Connector, token, s.TokenType, string(s.State), s.ChargingState, db.Micros(s.StartedAt), db.ZeroMicros(s.EndedAt),
+		db.Micros(s.LastEventAt), s.LastSeqNo, s.Sequenced, mwh(s.First), db.ZeroMicros(s.First.At), mwh(s.Last), db.ZeroMicros(s.Last.At),
+		s.PowerW, null(s.SoC), s.StoppedReason, null(s.RemoteStartID), null(s.ReservationID), s.startHash, s.endHash, flags}, nil
+}
+
+func insert(tx *db.Tx, s *Session) error {
+	values, err := s.row()
+	if err != nil {
+		return err
+	}
+	args := append([]any{s.ID, s.Organisation, string(s.Station), s.TransactionID}, values...)
+	args = append(args, db.Micros(s.createdAt), db.Micros(s.updatedAt))
+	_, err = tx.Exec(`INSERT INTO sessions (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+		$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`, args...)
+	return err
+}
+
+func update(tx *db.Tx, s *Session) error {
+	s.updatedAt = tx.Now()
+	values, err := s.row()
+	if err != nil {
+		return err
+	}
+	args := append([]any{s.ID}, values...)
+	args = append(args, db.Micros(s.updatedAt))
+	_, err = tx.Exec(`UPDATE sessions SET evse = $2, connector = $3, token_uid = $4, token_type = $5, state = $6, charging_state = $7,
+		started_at = $8, ended_at = $9, last_event_at = $10, last_seq_no = $11, sequenced = $12, meter_first_mwh = $13,
+		meter_first_at = $14, meter_last_mwh = $15, meter_last_at = $16, power_w = $17, soc = $18, stopped_reason = $19,
+		remote_start_id = $20, reservation_id = $21, start_hash = $22, end_hash = $23, flags = $24, updated_at = $25 WHERE id = $1`, args...)
+	return err
+}
+
+// newest reads the latest session of a transaction id, nil when there is none.
+func newest(tx *db.Tx, id station.ID, transaction string) (*Session, error) {
+	s, err := scan(tx.QueryRow(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND transaction_id = $2
+		ORDER BY created_at DESC LIMIT 1`, string(id), transaction))
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// activeOn reads the active sessions of an EVSE, of the whole station when evse is 0.
+func activeOn(tx *db.Tx, id station.ID, evse int) ([]*Session, error) {
+	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND state = 'active' AND ($2 = 0 OR evse = $2)`, string(id), evse)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows)
+}
+
+func scanAll(rows *sql.Rows) ([]*Session, error) {
+	defer rows.Close()
+	var out []*Session
+	for rows.Next() {
+		s, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+func (l *Ledger) allActive(ctx context.Context) ([]*Session, error) {
+	rows, err := l.db.Query(ctx, `SELECT `+columns+` FROM sessions WHERE state = 'active'`)
+	if err != nil {
+		return nil, problem.Wrap("read the active sessions", err)
+	}
+	list, err := scanAll(rows)
+	return list, problem.Wrap("read the active sessions", err)
+}
+
+// fresh is the session with figures that may be ahead of its row.
+func (l *Ledger) fresh(s *Session) *Session {
+	if c := l.cached(s.Station, s.TransactionID); c != nil && c.ID == s.ID {
+		return c
+	}
+	return s
+}
+
+// Get reads a session of an organisation.
+func (l *Ledger) Get(ctx context.Context, organisation, id string) (*Session, error) {
+	s, err := scan(l.db.QueryRow(ctx, `SELECT `+columns+` FROM sessions WHERE id = $1 AND organisation_id = $2`, id, organisation))
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, problem.New(problem.NotFound, "no such session")
+	}
+	if err != nil {
+		return nil, problem.Wrap("read the session", err)
+	}
+	return l.fresh(s), nil
+}
+
+// Filter selects sessions.
+type Filter struct {
+	Station  station.ID
+	State    State
+	From, To time.Time // of the start
+	Before   time.Time // cursor: started before this
+	BeforeID string    // … or at it with a smaller id
+	Limit    int
+}
+
+// List reads the sessions of an organisation, latest start first.
+func (l *Ledger) List(ctx context.Context, organisation string, f Filter) ([]*Session, error) {
+	args := []any{organisation, db.Micros(f.From), db.Micros(f.To), db.Micros(f.Before), f.BeforeID}
+	where := `organisation_id = $1 AND started_at >= $2 AND started_at < $3 AND (started_at < $4 OR started_at = $4 AND id < $5)`
+	if f.Station != "" {
+		args = append(args, string(f.Station))
+		where += fmt.Sprintf(" AND station_id = $%d", len(args))
+	}
+	if f.State != "" {
+		args = append(args, string(f.State))
+		where += fmt.Sprintf(" AND state = $%d", len(args))
+	}
+	args = append(args, f.Limit)
+	rows, err := l.db.Query(ctx, `SELECT `+columns+` FROM sessions WHERE `+where+fmt.Sprintf(` ORDER BY started_at DESC, id DESC LIMIT $%d`, len(args)), args...)
+	if err != nil {
+		return nil, problem.Wrap("list the sessions", err)
+	}
+	list, err := scanAll(rows)
+	for i, s := range list {
+		list[i] = l.fresh(s)
+	}
+	return list, problem.Wrap("list the sessions", err)
+}
+
+// RunningOn implements station.Running.
+func (l *Ledger) RunningOn(ctx context.Context, ids []station.ID) (map[station.Place]station.RunningSession, error) {
+	out := map[station.Place]station.RunningSession{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	args := make([]any, len(ids))
+	marks := make([]string, len(ids))
+	for i, id := range ids {
+		args[i], marks[i] = string(id), fmt.Sprintf("$%d", i+1)
+	}
+	rows, err := l.db.Query(ctx, `SELECT `+columns+` FROM sessions WHERE state = 'active' AND station_id IN (`+strings.Join(marks, ",")+`) ORDER BY started_at`, args...)
+	if err != nil {
+		return nil, problem.Wrap("read the running sessions", err)
+	}
+	list, err := scanAll(rows)
+	if err != nil {
+		return nil, problem.Wrap("read the running sessions", err)
+	}
+	for _, s := range list {
+		s = l.fresh(s)
+		v := s.view()
+		out[station.Place{Station: s.Station, EVSE: s.EVSE}] = station.RunningSession{ID: s.ID, TransactionID: s.TransactionID, Token: v.Token,
+			ChargingState: s.ChargingState, StartedAt: s.StartedAt, EnergyWh: s.EnergyWh(), PowerW: s.PowerW, SoC: s.SoC}
+	}
+	return out, nil
+}
+
+// Stored is a message of a session.
+type Stored struct {
+	Request    *v21.TransactionEventRequest
+	ReceivedAt time.Time
+	hash       string
+}
+
+// Events reads the messages of a session in the order of the station's time.
+func (l *Ledger) Events(ctx context.Context, id string) ([]Stored, error) {
+	rows, err := l.db.Query(ctx, `SELECT payload, received_at, hash FROM session_events WHERE session_id = $1 ORDER BY at, seq_no, received_at`, id)
+	if err != nil {
+		return nil, problem.Wrap("read the session's messages", err)
+	}
+	defer rows.Close()
+	var out []Stored
+	for rows.Next() {
+		var payload string
+		var received int64
+		e := Stored{Request: &v21.TransactionEventRequest{}}
+		if err := rows.Scan(&payload, &received, &e.hash); err != nil {
+			return nil, problem.Wrap("read the session's messages", err)
+		}
+		ocpp.Decode(payload, e.Request, false) // written by us: what it broke when it came it still breaks, and is kept
+		e.ReceivedAt = db.Time(received)
+		out = append(out, e)
+	}
+	return out, problem.Wrap("read the session's messages", rows.Err())
+}
+
+// Readings reads the meter values that came outside transactions on an EVSE in [from, to].
+func (l *Ledger) Readings(ctx context.Context, id station.ID, evse int, from, to time.Time) ([]v21.MeterValue, error) {
+	rows, err := l.db.Query(ctx, `SELECT payload FROM meter_readings WHERE station_id = $1 AND evse = $2 AND at >= $3 AND at <= $4 ORDER BY at`,
+		string(id), evse, db.Micros(from), db.Micros(to))
+	if err != nil {
+		return nil, problem.Wrap("read the meter values", err)
+	}
+	defer rows.Close()
+	var out []v21.MeterValue
+	for rows.Next() {
+		var payload string
+		var r v21.MeterValuesRequest
+		if err := rows.Scan(&payload); err != nil {
+			return nil, problem.Wrap("read the meter values", err)
+		}
+		ocpp.Decode(payload, &r, false) // as above
+		out = append(out, r.MeterValue...)
+	}
+	return out, problem.Wrap("read the meter values", rows.Err())
+}
+
+// Totals are the figures of an organisation's sessions.
+type Totals struct {
+	Active   int
+	Today    int // started since midnight UTC
+	EnergyWh int64
+	PowerW   int64
+}
+
+// Totals counts the sessions that run or have started since a moment.
+func (l *Ledger) Totals(ctx context.Context, organisation string, since time.Time) (Totals, error) {
+	var t Totals
+	var mwh int64
+	err := l.db.QueryRow(ctx, `SELECT COALESCE(SUM(CASE WHEN state = 'active' THEN 1 ELSE 0 END), 0),
+		COALESCE(SUM(CASE WHEN started_at >= $2 THEN 1 ELSE 0 END), 0), COALESCE(SUM(power_w), 0),
+		COALESCE(SUM(CASE WHEN started_at >= $2 AND meter_last_mwh > meter_first_mwh THEN meter_last_mwh - meter_first_mwh ELSE 0 END), 0)
+		FROM sessions WHERE organisation_id = $1 AND (started_at >= $2 OR state = 'active')`, organisation, db.Micros(since)).
+		Scan(&t.Active, &t.Today, &t.PowerW, &mwh)
+	t.EnergyWh = (mwh + 500) / 1000
+	return t, problem.Wrap("count the sessions", err)
+}
+
+func sameToken(a, b string) bool { return strings.EqualFold(a, b) }
