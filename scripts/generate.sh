@@ -32,10 +32,10 @@ generate() {
 	go run ./internal/tool/translategen
 	go run ./internal/tool/devicemodelgen -docs
 	go run ./internal/tool/translategen -docs
-	go run ./internal/tool/specrefs
 	local rc=0
 	scripts/web.sh generate || rc=$?
-	[ $rc = 0 ] || [ $rc = 75 ]
+	[ $rc = 0 ] || [ $rc = 75 ] || return 1
+	go run ./internal/tool/specrefs
 }
 
 if [ "${1:-}" != --check ]; then
