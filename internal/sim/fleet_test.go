@@ -124,6 +124,39 @@ func TestSecureLink(t *testing.T) {
 	wg.Wait()
 }
 
+// deaf is an end that lives on after its network died: it answers no ping.
+type deaf struct{ gws.BuiltinEventHandler }
+
+func (deaf) OnPing(*gws.Conn, []byte) {}
+
+func TestDeadLinkIsFound(t *testing.T) {
+	t.Parallel()
+	opened := make(chan struct{}, 8)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := gws.NewUpgrader(&deaf{}, &gws.ServerOption{SubProtocols: []string{"ocpp1.6"}}).Upgrade(w, r)
+		if err == nil {
+			opened <- struct{}{}
+			go conn.ReadLoop()
+		}
+	}))
+	t.Cleanup(server.Close)
+	s, err := sim.New(sim.Config{ID: id, Version: ocpp.V16, URL: "ws" + strings.TrimPrefix(server.URL, "http"),
+		Settings: map[string]string{"WebSocketPingInterval": "1", "RetryBackOffWaitMinimum": "0", "RetryBackOffRandomRange": "0"}})
+	check(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	for range 2 {
+		select {
+		case <-opened:
+		case <-time.After(simtest.Limit):
+			t.Error("the station holds on to a dead link")
+		}
+	}
+	cancel()
+	check(t, <-done)
+}
+
 func TestNetworkProfile(t *testing.T) {
 	t.Parallel()
 	first, second := simtest.New(t), simtest.New(t)
@@ -171,8 +204,9 @@ func TestCommand(t *testing.T) {
 	go func() { done <- cmd.ExecuteContext(ctx) }()
 	c.Connected("T-000001", true)
 	c.Connected("T-000002", true)
-	_, n := simtest.Wait[*v16.StatusNotificationRequest](c, 0, nil)
-	simtest.Wait[*v16.StatusNotificationRequest](c, n, nil)
+	for n, told := 0, 0; told < 6; told++ { // the station and two connectors of each
+		_, n = simtest.Wait[*v16.StatusNotificationRequest](c, n, nil)
+	}
 	cancel()
 	check(t, <-done)
 	if text := out.String(); !strings.Contains(text, "T-000001 boot Accepted") {

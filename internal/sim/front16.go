@@ -166,11 +166,6 @@ func (f *front16) start(tx *transaction, ev *txEvent) {
 		info := result16(&r.IDTagInfo)
 		f.s.remember(tok, info)
 		f.s.event(tx.evse, "transaction", "has the id "+strconv.Itoa(tx.id16))
-		for _, p := range f.s.profiles { // profiles that came with a remote start
-			if p.tx == tx && p.original == nil {
-				p.source = "CSO"
-			}
-		}
 		if info.status != "Accepted" {
 			f.s.refused(tx)
 		}

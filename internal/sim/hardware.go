@@ -43,7 +43,6 @@ type evse struct {
 	state     chargingState
 	finishing bool // the transaction has ended, the car is still there
 	blocked   bool // no energy: the token was refused afterwards
-	used      bool // the authorisation has served for a transaction
 	paused    bool // the car does not want energy now
 
 	inoperative  bool

@@ -39,6 +39,7 @@ type link struct {
 	sending bool
 	serving bool
 	retryAt time.Time
+	silent  bool     // nothing came since the last ping
 	slots   []string // of the network profiles, in the order of the last boot
 	relink  string   // why the link is to be made anew after the answer that is being given
 }
@@ -53,7 +54,7 @@ type message struct {
 	attempts int
 }
 
-func (l *link) init(*Station) {
+func (l *link) init() {
 	l.changed = make(chan struct{}, 1)
 	l.bootReason = "PowerUp"
 }
@@ -307,7 +308,7 @@ func (s *Station) attach(conn *gws.Conn) {
 		conn.NetConn().Close()
 		return
 	}
-	s.conn = conn
+	s.conn, s.silent = conn, false
 	s.failures = 0
 	s.peer = ocppj.NewPeer(ocppj.Options{Version: s.cfg.Version, Role: ocpp.Station, Queue: 8,
 		Send:     func(frame []byte) error { return conn.WriteMessage(gws.OpcodeText, frame) },
@@ -387,6 +388,7 @@ func (s *Station) dropLink(why string) {
 	s.dropped()
 	go func() { // the lock is held, and writing may block
 		if why != "power cut" && why != "offline" {
+			_ = conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
 			conn.WriteClose(1000, nil)
 		}
 		_ = conn.NetConn().Close() // the read loop sees the error and ends
@@ -477,9 +479,16 @@ func (s *Station) planPing() {
 	s.cancel(s.pingTimer)
 	if d := s.seconds(setPing); d > 0 && s.conn != nil {
 		s.pingTimer = s.after(d, func() {
-			if s.conn != nil {
-				_ = s.conn.WritePing(nil) // a broken link shows in the read loop
+			if s.conn == nil {
+				return
 			}
+			if s.silent {
+				s.silent = false
+				s.dropLink("no answer to a ping")
+				return
+			}
+			s.silent = true
+			_ = s.conn.WritePing(nil) // a broken link shows in the read loop
 			s.planPing()
 		})
 	}
@@ -516,8 +525,12 @@ func (*socket) OnClose(*gws.Conn, error) {}
 // OnPing answers, as RFC 6455 wants.
 func (*socket) OnPing(c *gws.Conn, payload []byte) { _ = c.WritePong(payload) }
 
-// OnPong is part of gws.Event.
-func (*socket) OnPong(*gws.Conn, []byte) {}
+// OnPong shows that the link lives.
+func (k *socket) OnPong(*gws.Conn, []byte) {
+	k.s.mu.Lock()
+	k.s.silent = false
+	k.s.mu.Unlock()
+}
 
 // OnMessage takes a frame.
 func (k *socket) OnMessage(c *gws.Conn, m *gws.Message) {
@@ -528,6 +541,7 @@ func (k *socket) OnMessage(c *gws.Conn, m *gws.Message) {
 	k.s.mu.Lock()
 	peer := k.s.peer
 	current := k.s.conn == c
+	k.s.silent = false
 	k.s.mu.Unlock()
 	if current {
 		peer.Receive(m.Data.String())

@@ -127,7 +127,7 @@ func TestFullCharge16(t *testing.T) {
 	}
 }
 
-// event2 is a transaction event of either version of 2.x.
+// events21 lists the transaction events of either version of 2.x.
 func events21(c *simtest.CSMS) []*v21.TransactionEventRequest {
 	var all []*v21.TransactionEventRequest
 	for _, h := range c.Heard() {

@@ -71,7 +71,7 @@ func New(c Config) (*Station, error) {
 		return nil, err
 	}
 	s.advanced = s.now()
-	s.link.init(s)
+	s.link.init()
 	for i := range c.EVSEs {
 		s.evses = append(s.evses, &evse{id: i + 1, state: stateIdle, connectorOff: make([]bool, c.ConnectorsPerEVSE),
 			reported: make([]string, c.ConnectorsPerEVSE), pending: make([]*task, c.ConnectorsPerEVSE),

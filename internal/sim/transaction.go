@@ -23,7 +23,6 @@ type transaction struct {
 	resumed   bool // kept over a reboot, not yet told
 	reason    string
 	stopToken *token
-	idTold    *token // token that was last told to the management system
 	evseTold  bool
 	history   []timedSamples // sampled values for the end
 	closing   []timedSamples
@@ -53,7 +52,6 @@ type txEvent struct {
 	token    *token
 	reserved int
 	seqNo    int
-	limit    bool
 }
 
 const maxHistory = 100
@@ -162,7 +160,7 @@ func (s *Station) startTx(e *evse, trigger string) {
 
 // authUsed ties the authorisation of an EVSE to its transaction.
 func (s *Station) authUsed(e *evse) {
-	e.tx.auth, e.used = e.auth, true
+	e.tx.auth = e.auth
 	if e.auth.reserved != 0 {
 		s.dropReservation(e.auth.reserved)
 	}
@@ -216,7 +214,7 @@ func (s *Station) endTx(e *evse, trigger, reason string) {
 	s.tell(tx, ev)
 	s.event(e, "transaction", "ended: "+reason)
 	s.dropTxProfiles(tx)
-	e.tx, e.auth, e.blocked, e.used = nil, nil, false, false
+	e.tx, e.auth, e.blocked = nil, nil, false
 	e.finishing = e.plugged > 0
 	e.locked = false
 	s.cancel(e.meterTimer)
@@ -235,7 +233,7 @@ func (s *Station) stopBy(e *evse, trigger, reason string, by *token) {
 		return
 	}
 	e.tx.reason, e.tx.stopToken = reason, by
-	e.auth, e.used = nil, false
+	e.auth = nil
 	s.flow(e, s.now())
 	s.edges(e, trigger)
 	if e.tx != nil { // the stop point is the end of the cable: the transaction lasts until it is pulled
