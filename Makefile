@@ -3,7 +3,6 @@
 
 .PHONY: run build test lint generate generated-is-clean bench race soak e2e web clean
 
-GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Builds, and starts a node with a small demonstration fleet. Ctrl-C drains and ends it.
@@ -11,7 +10,7 @@ run: build
 	bin/lumela serve --demo 6 --data-dir data/demo
 
 build: web
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/lumela ./cmd/lumela
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X lumela/internal/app.Version=$(VERSION)" -o bin/lumela ./cmd/lumela
 
 # Without Node the binary is built all the same, and its pages say that the console is missing.
 web:

@@ -12,9 +12,9 @@ cd "$(dirname "$0")/.."
 
 # snapshot: the working tree as a git tree, whether committed or not.
 snapshot() {
-	cp "$(git rev-parse --git-path index)" "$index"
-	GIT_INDEX_FILE=$index git add -A
-	GIT_INDEX_FILE=$index git write-tree
+	cp "$(git rev-parse --git-path index)" "$scratch/index"
+	GIT_INDEX_FILE=$scratch/index git add -A
+	GIT_INDEX_FILE=$scratch/index git write-tree
 }
 
 generate() {
@@ -32,19 +32,21 @@ generate() {
 	go run ./internal/tool/translategen
 	go run ./internal/tool/devicemodelgen -docs
 	go run ./internal/tool/translategen -docs
+	go run ./cmd/lumela openapi >"$scratch/openapi.json" # whole or not at all
+	cp "$scratch/openapi.json" web/openapi.json
 	local rc=0
 	scripts/web.sh generate || rc=$?
 	[ $rc = 0 ] || [ $rc = 75 ] || return 1
 	go run ./internal/tool/specrefs
 }
 
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 if [ "${1:-}" != --check ]; then
 	generate
 	exit
 fi
 
-index=$(mktemp)
-trap 'rm -f "$index"' EXIT
 before=$(snapshot)
 generate
 after=$(snapshot)
