@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -123,6 +124,10 @@ func fallback(mux *http.ServeMux) http.Handler {
 		if r.ContentLength > maxBody {
 			problem.WriteHTTP(w, problem.New(problem.TooMany, "the request is larger than %d bytes", maxBody))
 			return
+		}
+		// The API takes nothing but JSON: what a client forgets to say, or says by the default of its tool, is that.
+		if typ := r.Header.Get("Content-Type"); typ == "" || strings.HasPrefix(typ, "application/x-www-form-urlencoded") {
+			r.Header.Set("Content-Type", "application/json")
 		}
 		mux.ServeHTTP(&problemWriter{ResponseWriter: w}, r)
 	})

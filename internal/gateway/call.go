@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"lumela/internal/bus"
@@ -55,6 +57,7 @@ func (l *Link) Call(ctx context.Context, req ocpp.Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, inexpressible(l.version, err)
 	}
+	ex.Notes = append(saidAs(req, ex.Requests), ex.Notes...)
 	replies, err := l.exchange(ctx, ex)
 	if err != nil {
 		return Answer{Notes: ex.Notes}, err
@@ -68,6 +71,20 @@ func (l *Link) Call(ctx context.Context, req ocpp.Request) (Answer, error) {
 	}
 	l.handleThen(out.Then)
 	return a, nil
+}
+
+// saidAs notes which other requests of the station's version carry out a request.
+func saidAs(req ocpp.Request, said []ocpp.Request) []translate.Note {
+	var names []string
+	for _, r := range said {
+		if name := r.ActionName(); name != req.ActionName() && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []translate.Note{{Kind: translate.Emulated, Text: "sent as " + strings.Join(names, ", then ")}}
 }
 
 // exchange sends the requests of an exchange one after the other.

@@ -53,6 +53,8 @@ var insertEvent = db.NewInsert("session_events", []string{"session_id", "at", "h
 // Apply stores a transaction message and returns once it is durable. The session is as it is afterwards.
 func (l *Ledger) Apply(ctx context.Context, e Event) (*Session, error) {
 	defer l.lock(e.Station).Unlock()
+	// The database keeps microseconds; figures in memory are the same as those read again.
+	e.Request.Timestamp, e.ReceivedAt = e.Request.Timestamp.Truncate(time.Microsecond), e.ReceivedAt.Truncate(time.Microsecond)
 	payload := string(ocpp.Marshal(e.Request))
 	hash := contentHash(e, payload)
 	var s *Session
