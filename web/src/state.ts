@@ -29,8 +29,12 @@ export function toneOf(state: string): Tone {
 export function connectorState(connector: Connector, evse: Evse): string {
   if (connector.status !== "Occupied") return connector.status || "Unknown";
   const session = evse.session;
-  if (session && (session.connector === connector.id || evse.connectors.length === 1)) {
-    if (session.chargingState in tones) return session.chargingState;
+  if (
+    session &&
+    session.chargingState in tones &&
+    evse.connectors.filter((c) => c.status === "Occupied").length === 1
+  ) {
+    return session.chargingState;
   }
   return connector.detail || connector.status;
 }

@@ -6,7 +6,7 @@ export const base = "/api/v1";
 
 /** Every request carries the console's header: the API takes changes by cookie only with it (against CSRF). */
 export const client = createClient<paths>({
-  baseUrl: base,
+  baseUrl: `${window.location.origin}${base}`,
   headers: { "X-Lumela-Console": "1" },
   credentials: "same-origin",
   // Looked up at each call, so that tests can put their own in its place.

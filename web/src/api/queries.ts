@@ -12,7 +12,7 @@ import { applyToFleet, applyToStation, type Fleet, toFleet } from "../live/event
 import { recent } from "../live/recent";
 import { client, need } from "./client";
 import { keys } from "./keys";
-import type { Station } from "./types";
+import { asStation, type Station } from "./types";
 
 /** How many items one request of a long listing brings. */
 const pageSize = 500;
@@ -48,7 +48,7 @@ async function fetchFleet(queryClient: QueryClient, signal: AbortSignal): Promis
     const page = await need(
       client.GET("/stations", { params: { query: { limit: pageSize, cursor } }, signal }),
     );
-    all.push(...page.items);
+    all.push(...page.items.map(asStation));
     cursor = page.next ?? undefined;
     if (first && cursor) queryClient.setQueryData(keys.stations, toFleet(all));
   } while (cursor);
@@ -61,7 +61,7 @@ export function useStation(id: string) {
     queryKey: keys.station(id),
     queryFn: async () => {
       const mark = recent.mark();
-      const station = await need(client.GET("/stations/{id}", { params: { path: { id } } }));
+      const station = asStation(await need(client.GET("/stations/{id}", { params: { path: { id } } })));
       return recent
         .since(mark)
         .filter((e) => e.station === id)
@@ -74,20 +74,8 @@ export function useStation(id: string) {
 export function useVariables(id: string) {
   return useQuery({
     queryKey: keys.variables(id),
-    queryFn: async () => {
-      const all = [];
-      let cursor: string | undefined;
-      do {
-        const page = await need(
-          client.GET("/stations/{id}/variables", {
-            params: { path: { id }, query: { limit: pageSize, cursor } },
-          }),
-        );
-        all.push(...page.items);
-        cursor = page.next ?? undefined;
-      } while (cursor);
-      return all;
-    },
+    queryFn: async () =>
+      (await need(client.GET("/stations/{id}/variables", { params: { path: { id } } }))).items,
   });
 }
 
@@ -171,20 +159,8 @@ export function useSession(id: string) {
 export function useMeterValues(id: string) {
   return useQuery({
     queryKey: keys.meterValues(id),
-    queryFn: async () => {
-      const all = [];
-      let cursor: string | undefined;
-      do {
-        const page = await need(
-          client.GET("/sessions/{id}/meter-values", {
-            params: { path: { id }, query: { limit: pageSize, cursor } },
-          }),
-        );
-        all.push(...page.items);
-        cursor = page.next ?? undefined;
-      } while (cursor);
-      return all;
-    },
+    queryFn: async () =>
+      (await need(client.GET("/sessions/{id}/meter-values", { params: { path: { id } } }))).items,
   });
 }
 
@@ -204,7 +180,8 @@ export function useSessionFrames(id: string) {
     queryFn: ({ pageParam }) =>
       need(
         client.GET("/sessions/{id}/frames", {
-          params: { path: { id }, query: { limit: 200, cursor: pageParam } },
+          // The description leaves this id out.
+          params: { path: { id } as never, query: { limit: 200, cursor: pageParam } },
         }),
       ),
     initialPageParam: undefined as string | undefined,
@@ -222,7 +199,8 @@ export function useSend() {
       need(
         client.POST("/stations/{id}/commands/{action}", {
           params: { path: { id: station, action }, query: { wait: "10s", queue: queue || undefined } },
-          body: payload,
+          // The description knows this body only as text; it is the payload as JSON.
+          body: payload as unknown as string,
         }),
       ),
     onSettled: (_data, _error, { station }) =>

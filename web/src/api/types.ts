@@ -2,19 +2,33 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
-export type Me = Schemas["Me"];
-export type Overview = Schemas["Overview"];
-export type Station = Schemas["Station"];
-export type Evse = Schemas["Evse"];
-export type Connector = Schemas["Connector"];
-export type Session = Schemas["Session"];
-export type MeterValue = Schemas["MeterValue"];
-export type Variable = Schemas["Variable"];
-export type StatusChange = Schemas["StatusChange"];
-export type Link = Schemas["Link"];
-export type Notice = Schemas["Notice"];
+// What the API leaves null, its description does not always say: said here, once, for the whole console.
+export type RunningSession = Schemas["StationRunningSession"];
+export type Connector = Omit<Schemas["StationConnectorView"], "error" | "since"> & {
+  error: Schemas["StationConnectorError"] | null;
+  since: string | null;
+};
+export type Evse = Omit<Schemas["StationEVSEView"], "session" | "connectors"> & {
+  connectors: Connector[];
+  session: RunningSession | null;
+};
+export type Station = Omit<Schemas["StationView"], "evses"> & { evses: Evse[] };
+
+export type Me = Schemas["AccountMe"];
+export type Overview = Schemas["OverviewView"];
+export type Session = Schemas["SessionView"];
+export type MeterValue = Schemas["SessionMeterView"];
+export type Variable = Schemas["StationVariable"];
+export type StatusChange = Schemas["StationStatusChange"];
+export type Link = Schemas["StationLinkChange"];
+export type Notice = Schemas["StationNoticeView"];
 export type Frame = Schemas["Frame"];
-export type Note = Schemas["Note"];
-export type Command = Schemas["Command"];
-export type CommandResult = Schemas["CommandResult"];
-export type Token = Schemas["Token"];
+export type Note = Schemas["TranslateNote"];
+export type Command = Schemas["CommandView"];
+export type CommandResult = Schemas["CommandOutputBody"];
+export type Token = Schemas["IdtokenToken"];
+
+/** A station as the API describes it, with what its description leaves open made definite. */
+export function asStation(view: Schemas["StationView"]): Station {
+  return { ...view, evses: (view.evses ?? []) as Evse[] };
+}

@@ -1,3 +1,4 @@
+import type { Note } from "../api/types";
 import { type Tone, toneOf } from "../state";
 import { t } from "../texts";
 import { AlertIcon, BoltIcon, CheckIcon, ClockIcon, DashIcon, HalfIcon } from "./icons";
@@ -39,11 +40,7 @@ export function OnlineDot({ online }: { online: boolean }) {
   return <span className={css.dot} data-online={online} role="img" aria-label={word} title={word} />;
 }
 
-export function Notes({
-  notes,
-}: {
-  notes: { kind: string; field: string; text: string }[] | null | undefined;
-}) {
+export function Notes({ notes }: { notes: Note[] | null | undefined }) {
   if (!notes || notes.length === 0) return null;
   return (
     <ul className={css.notes}>

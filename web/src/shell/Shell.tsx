@@ -120,7 +120,7 @@ function Account({ me }: { me: Me }) {
       </Menu.Target>
       <Menu.Dropdown>
         <div className={css.who}>
-          <strong>{me.user.name || me.user.email}</strong>
+          <strong>{me.user?.name || me.user?.email}</strong>
           <span>{me.organisation.name}</span>
         </div>
         <Menu.Divider />

@@ -1,7 +1,7 @@
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { useLivePower, useMeterValues } from "../api/queries";
-import type { Evse, Session, Station } from "../api/types";
+import type { Evse, RunningSession, Station } from "../api/types";
 import { StopButton } from "../command/StopButton";
 import { energy, power } from "../format";
 import { LazyChart } from "../parts/LazyChart";
@@ -70,7 +70,7 @@ function EvseCard({ station, evse }: { station: Station; evse: Evse }) {
   );
 }
 
-function Running({ session }: { session: Session }) {
+function Running({ session }: { session: RunningSession }) {
   const stored = useMeterValues(session.id);
   const live = useLivePower(session.id);
   const series = useMemo(() => toSeries(stored.data ?? [], live.data), [stored.data, live.data]);
@@ -88,7 +88,7 @@ function Running({ session }: { session: Session }) {
         <div>
           <dt>{t.session.duration}</dt>
           <dd>
-            <Duration from={session.startedAt} to={session.endedAt} />
+            <Duration from={session.startedAt} to={null} />
           </dd>
         </div>
         {session.soc != null && (

@@ -215,10 +215,9 @@ function Editor({
 
 /** One entry of SetVariables; what does not apply is left out, as the message's schema wants. */
 export function toSet(v: Variable, value: string): Record<string, unknown> {
-  const evse =
-    v.evse == null
-      ? {}
-      : { evse: v.connector == null ? { id: v.evse } : { id: v.evse, connectorId: v.connector } };
+  const evse = !v.evse
+    ? {}
+    : { evse: !v.connector ? { id: v.evse } : { id: v.evse, connectorId: v.connector } };
   const instance = v.componentInstance ? { instance: v.componentInstance } : {};
   const variableInstance = v.variableInstance ? { instance: v.variableInstance } : {};
   return {
@@ -229,7 +228,7 @@ export function toSet(v: Variable, value: string): Record<string, unknown> {
 }
 
 function componentName(v: Variable): string {
-  const place = v.evse == null ? "" : v.connector == null ? ` @${v.evse}` : ` @${v.evse}.${v.connector}`;
+  const place = !v.evse ? "" : !v.connector ? ` @${v.evse}` : ` @${v.evse}.${v.connector}`;
   return `${v.component}${v.componentInstance ? `[${v.componentInstance}]` : ""}${place}`;
 }
 
