@@ -159,7 +159,7 @@ func liftRemoteStart(d *Dialogue, m *v16.RemoteStartTransactionRequest) (Exchang
 		if err != nil {
 			return Exchange{}, err
 		}
-		if p.TransactionID.OK { // F01.FR.11: there is no transaction yet
+		if p.TransactionID.OK { // OCPP 2.1 F01.FR.11: there is no transaction yet
 			notes.lost(true, "chargingProfile.transactionId", "the transaction begins only now")
 			p.TransactionID = ocpp.Opt[string]{}
 		}
@@ -255,7 +255,7 @@ func liftExtendedTriggerMessage(d *Dialogue, m *v16.ExtendedTriggerMessageReques
 	})
 }
 
-// trigger21 asks for a message. A StatusNotification is about one connector in 2.1 (F06.FR.12), about any in 1.6: for
+// trigger21 asks for a message. A StatusNotification is about one connector in 2.1 (OCPP 2.1 F06.FR.12), about any in 1.6: for
 // all connectors it is asked of each.
 func trigger21(d *Dialogue, message v21.MessageTrigger, connector ocpp.Opt[int], notes notesOf, answer func(v16.TriggerMessageStatus) ocpp.Response) (Exchange, error) {
 	id, err := evse21("connectorId", connector.Or(0))

@@ -47,7 +47,7 @@ func purpose21(p v16.ChargingProfilePurpose) v21.ChargingProfilePurpose {
 	return v21.ChargingProfilePurpose(p)
 }
 
-// liftSetChargingProfile: a TxProfile of 2.1 must name its transaction (K01.FR.03); in 1.6 the one that runs on the
+// liftSetChargingProfile: a TxProfile of 2.1 must name its transaction (OCPP 2.1 K01.FR.03); in 1.6 the one that runs on the
 // connector may be meant.
 func liftSetChargingProfile(d *Dialogue, m *v16.SetChargingProfileRequest) (Exchange, error) {
 	if m.ConnectorID < 0 {
@@ -74,7 +74,7 @@ func liftSetChargingProfile(d *Dialogue, m *v16.SetChargingProfileRequest) (Exch
 func liftClearChargingProfile(m *v16.ClearChargingProfileRequest) (Exchange, error) {
 	var notes notesOf
 	req := &v21.ClearChargingProfileRequest{ChargingProfileID: m.ID}
-	if m.ID.OK { // K10.FR.03: with an id the criteria do not count
+	if m.ID.OK { // OCPP 2.1 K10.FR.03: with an id the criteria do not count
 		notes.lost(m.ConnectorID.OK, "connectorId", "the id alone says which profile")
 		notes.lost(m.ChargingProfilePurpose.OK, "chargingProfilePurpose", "the id alone says which profile")
 		notes.lost(m.StackLevel.OK, "stackLevel", "the id alone says which profile")

@@ -168,7 +168,7 @@ func period21(path string, i int, p *v16.ChargingSchedulePeriod, notes *notesOf)
 // lowerSetChargingProfile: K01.
 func lowerSetChargingProfile(d *Dialogue, m *v21.SetChargingProfileRequest) (Exchange, error) {
 	if id := m.ChargingProfile.TransactionID; id.OK {
-		if _, ok := d.State.Number(id.V); !ok { // K01.FR.33: an unknown transaction is rejected, not an error
+		if _, ok := d.State.Number(id.V); !ok { // OCPP 2.1 K01.FR.33: an unknown transaction is rejected, not an error
 			return answered(&v21.SetChargingProfileResponse{
 				Status: v21.ChargingProfileStatusRejected, StatusInfo: reason("TxNotFound", "no 1.6 transaction is known by this id"),
 			}, nil), nil

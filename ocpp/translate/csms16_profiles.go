@@ -14,7 +14,7 @@ func lowerClearChargingProfile(d *Dialogue, m *v21.ClearChargingProfileRequest) 
 	var notes notesOf
 	req := &v16.ClearChargingProfileRequest{ID: m.ChargingProfileID}
 	c := m.ChargingProfileCriteria
-	if m.ChargingProfileID.OK { // K10.FR.03: with an id the criteria do not count
+	if m.ChargingProfileID.OK { // OCPP 2.1 K10.FR.03: with an id the criteria do not count
 		notes.lost(c != nil, "chargingProfileCriteria", "the id alone says which profile")
 		c = nil
 	}

@@ -181,7 +181,7 @@ func chosen(data []v21.ReportData, m *v21.GetReportRequest) []v21.ReportData {
 }
 
 // inQuestion: a component without EVSE or instance asks for all of them, without a variable for all variables
-// (B08.FR.20, B08.FR.21).
+// (OCPP 2.1 B08.FR.20, OCPP 2.1 B08.FR.21).
 func inQuestion(r *v21.ReportData, list []v21.ComponentVariable) bool {
 	if len(list) == 0 {
 		return true

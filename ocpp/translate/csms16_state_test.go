@@ -55,7 +55,7 @@ func TestCSMS16RoundTrip(t *testing.T) {
 			if len(down.Requests) == 0 || loses(down.Notes) {
 				return
 			}
-			// An empty list says the same as none (D01.FR.04); 2.1 has only the second.
+			// An empty list says the same as none (OCPP 2.1 D01.FR.04); 2.1 has only the second.
 			said := strings.Replace(string(ocpp.Marshal(req)), `"localAuthorizationList":[],`, "", 1)
 			if diff := cmp.Diff(shorter(said), shorter(string(ocpp.Marshal(down.Requests[0])))); diff != "" {
 				t.Fatalf("%s changed (-said +arrived):\n%s\n%v", a.Name, diff, append(up.Notes, down.Notes...))

@@ -73,7 +73,7 @@ func lowerGetVariables(d *Dialogue, m *v21.GetVariablesRequest) (Exchange, error
 			continue
 		}
 		if spec, ok := devicemodel.Spec(string(key)); ok && spec.Mutability == devicemodel.WriteOnly {
-			results[i].AttributeStatus = v21.GetVariableStatusRejected // B06.FR.09
+			results[i].AttributeStatus = v21.GetVariableStatusRejected // OCPP 2.1 B06.FR.09
 			results[i].AttributeStatusInfo = reason("WriteOnly", "")
 			continue
 		}

@@ -54,7 +54,7 @@ func (t *talk) liftSecurityEvent(r *v16.SecurityEventNotificationRequest) Exchan
 }
 
 // liftSignCertificate: in 1.6 it is always the certificate of the charge point; the request id that 2.1 asks for
-// (A02.FR.25) is counted here.
+// (OCPP 2.1 A02.FR.25) is counted here.
 func (t *talk) liftSignCertificate(r *v16.SignCertificateRequest) Exchange {
 	req := &v21.SignCertificateRequest{
 		CSR:             t.text("csr", r.CSR, 5500),
