@@ -97,6 +97,15 @@ describe("frames", () => {
     expect(merged.map((f) => f.seq)).toEqual([4, 3, 2]);
   });
 
+  it("follow their time, whatever its digits, before their number", () => {
+    const times = ["2026-05-04T10:00:01.2Z", "2026-05-04T10:00:01.25Z", "2026-05-04T10:00:01Z"];
+    const merged = mergeFrames(
+      [],
+      times.map((time, i) => frame(i, { time })),
+    );
+    expect(merged.map((f) => f.seq)).toEqual([1, 0, 2]);
+  });
+
   it("leave the list alone when nothing is new", () => {
     const list = [frame(2), frame(1)];
     expect(mergeFrames(list, [frame(1)])).toBe(list);

@@ -8,7 +8,18 @@ export function mergeFrames(list: Frame[], incoming: Frame[], max = keep): Frame
   const known = new Set(list.map((f) => f.seq));
   const fresh = incoming.filter((f) => !known.has(f.seq) && known.add(f.seq));
   if (fresh.length === 0) return list;
-  return [...fresh, ...list].sort((a, b) => b.seq - a.seq).slice(0, max);
+  return [...fresh, ...list].sort(newestFirst).slice(0, max);
+}
+
+/**
+ * By time, then by number. Without its Z a time with fewer digits is a prefix of, and sorts before, those that
+ * follow within the same second.
+ */
+function newestFirst(a: Frame, b: Frame): number {
+  const one = a.time.replace("Z", "");
+  const other = b.time.replace("Z", "");
+  if (one === other) return b.seq - a.seq;
+  return one < other ? 1 : -1;
 }
 
 /** The action of each call by its message id, so that an answer can be named after what it answers. */

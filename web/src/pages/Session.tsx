@@ -174,7 +174,11 @@ function Timeline({ id }: { id: string }) {
           onChange={(value) => setView(value as View)}
         />
       </div>
-      {frames.isError && <ProblemView cause={frames.error} retry={() => void frames.refetch()} />}
+      {frames.isError && (
+        <div className={station.block}>
+          <ProblemView cause={frames.error} retry={() => void frames.refetch()} />
+        </div>
+      )}
       {frames.data && items.length === 0 && <Empty title={t.frames.none} />}
       {items.length > 0 && <FrameList frames={items} view={view} />}
       {frames.hasNextPage && (

@@ -138,7 +138,7 @@ function Row({ station, variable: v, online }: { station: string; variable: Vari
         )}
       </td>
       <td>{v.unit}</td>
-      <td>{t.variables.access[v.mutability] ?? v.mutability}</td>
+      <td className="num">{t.variables.access[v.mutability] ?? v.mutability}</td>
       <td>
         <Time at={v.updatedAt} />
       </td>
