@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"lumela/internal/problem"
 )
@@ -46,7 +47,7 @@ func (q Query) Parse(n int) ([]string, error) {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
 	parts := strings.Split(string(raw), "\x00")
-	if err != nil || len(parts) != n {
+	if err != nil || len(parts) != n || !utf8.Valid(raw) {
 		return nil, problem.Field("cursor", "is not a cursor of this list")
 	}
 	return parts, nil
