@@ -83,6 +83,9 @@ func (l *Log) stream(ctx context.Context, station string, w *sse.Writer) error {
 		return err
 	}
 	defer stop()
+	if err := w.Alive(); err != nil {
+		return err
+	}
 	alive := time.NewTicker(sse.KeepAlive)
 	defer alive.Stop()
 	for {

@@ -61,7 +61,8 @@ func (w *Writer) flush() error {
 }
 
 // Register adds an operation that streams events. open checks the request and gives the function that sends until the
-// context ends or sending fails; its error is a normal problem response. types describe the data of each event type.
+// context ends or sending fails; its error is a normal problem response. That
+// function should send Alive as soon as it misses nothing any more: the client takes it for the beginning. types describe the data of each event type.
 func Register[I any](api huma.API, op huma.Operation, types map[string]any,
 	open func(ctx context.Context, in *I) (func(ctx context.Context, w *Writer) error, error)) {
 	op.Responses = map[string]*huma.Response{"200": {Description: "A stream of server-sent events",
@@ -81,9 +82,6 @@ func Register[I any](api huma.API, op huma.Operation, types map[string]any,
 			hc.SetHeader("Cache-Control", "no-store")
 			hc.SetHeader("X-Accel-Buffering", "no")
 			w := &Writer{w: rw, ctrl: http.NewResponseController(rw)}
-			if w.Alive() != nil {
-				return // the client is gone already
-			}
 			_ = run(hc.Context(), w) // it ends when the client goes: nobody is left to be told
 		}}, nil
 	})
