@@ -6,10 +6,14 @@ package frame
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"lumela/internal/bus"
 	"lumela/internal/db"
@@ -81,8 +85,9 @@ func (l *Log) Add(f Frame) {
 	f.Seq = l.seq.Add(1)
 	if len(f.Text) > MaxText {
 		f.Text = f.Text[:MaxText]
-		f.Notes = append(f.Notes, translate.Note{Kind: Warning, Text: "cut: the frame is longer than the log keeps"})
+		f.Notes = append(slices.Clip(f.Notes), translate.Note{Kind: Warning, Text: "cut: the frame is longer than the log keeps"})
 	}
+	f.Text, f.MessageID, f.Action = storable(f.Text), storable(f.MessageID), storable(f.Action)
 	if l.isWatched(f.Station) {
 		l.show(f)
 	}
@@ -91,6 +96,14 @@ func (l *Log) Add(f Frame) {
 	default:
 		l.dropped.Add(1)
 	}
+}
+
+// storable replaces what PostgreSQL takes in no text, NUL and broken UTF-8: one such frame would cost the whole batch.
+func storable(s string) string {
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", string(utf8.RuneError))
+	}
+	return strings.ToValidUTF8(s, string(utf8.RuneError))
 }
 
 // Dropped is how many frames were not logged because the disk did not keep up.
@@ -176,7 +189,7 @@ func (l *Log) Close() error {
 type Filter struct {
 	From, To  time.Time
 	Action    string
-	Contains  string // in the text
+	Contains  string // in the text, in upper or lower case
 	Before    time.Time
 	BeforeSeq int64
 	Limit     int
@@ -186,7 +199,7 @@ type Filter struct {
 func (l *Log) List(ctx context.Context, station string, f Filter) ([]Frame, error) {
 	rows, err := l.db.Query(ctx, `SELECT at, seq, direction, type, message_id, action, text, notes FROM frames
 		WHERE station_id = $1 AND at >= $2 AND at < $3 AND (at < $4 OR at = $4 AND seq < $5)
-		AND ($6 = '' OR action = $6) AND ($7 = '' OR text LIKE $8 ESCAPE '\') ORDER BY at DESC, seq DESC LIMIT $9`,
+		AND ($6 = '' OR action = $6) AND ($7 = '' OR LOWER(text) LIKE LOWER($8) ESCAPE '\') ORDER BY at DESC, seq DESC LIMIT $9`,
 		station, db.Micros(f.From), db.Micros(f.To), db.Micros(f.Before), f.BeforeSeq, f.Action, f.Contains, like(f.Contains), f.Limit)
 	if err != nil {
 		return nil, problem.Wrap("read the frames", err)
@@ -237,7 +250,7 @@ func (l *Log) Purge(ctx context.Context, now time.Time) error {
 		}
 		stations = append(stations, id)
 	}
-	if err := rows.Close(); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return problem.Wrap("purge the frames", err)
 	}
 	for _, id := range stations { // by primary key, in steps, so that the writer is never held up for long
