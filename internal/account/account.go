@@ -186,7 +186,9 @@ func (p Principal) Allows(least Role) bool { return ranks[p.Role] >= ranks[least
 type contextKey struct{}
 
 // With puts the principal into the context of a request.
-func With(ctx context.Context, p Principal) context.Context { return context.WithValue(ctx, contextKey{}, p) }
+func With(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, contextKey{}, p)
+}
 
 // From gives the principal of a request; it is an Unauthorized problem when there is none.
 func From(ctx context.Context) (Principal, error) {

@@ -31,7 +31,7 @@ func (a *Accounts) Middleware(next http.Handler) http.Handler {
 }
 
 func (a *Accounts) identify(r *http.Request) (Principal, bool, error) {
-	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		p, err := a.Key(r.Context(), strings.TrimSpace(token))
 		return p, err == nil, err
 	}

@@ -20,6 +20,12 @@ const (
 	argonKey    = 32
 )
 
+// What a stored hash may ask for at most.
+const (
+	maxArgonMemory = 1 << 20 // KiB
+	maxArgonTime   = 64
+)
+
 func hashPassword(password string) (string, error) {
 	salt := make([]byte, 16)
 	if _, err := rand.Read(salt); err != nil {
@@ -39,6 +45,9 @@ func checkPassword(hash, password string) bool {
 	var memory, passes uint32
 	var lanes uint8
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &passes, &lanes); err != nil {
+		return false
+	}
+	if passes == 0 || lanes == 0 || memory > maxArgonMemory || passes > maxArgonTime { // argon2 panics on none, and too much would hold up the node
 		return false
 	}
 	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
