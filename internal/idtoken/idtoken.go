@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -60,6 +61,8 @@ func (t *Token) check() error {
 		return problem.Field("uid", "must not be empty")
 	case n > 255:
 		return problem.Field("uid", "must have at most 255 characters")
+	case strings.ContainsFunc(t.UID, unicode.IsControl):
+		return problem.Field("uid", "must not contain control characters")
 	}
 	if t.Type != "" {
 		known := false
@@ -74,6 +77,12 @@ func (t *Token) check() error {
 	}
 	if utf8.RuneCountInString(t.Group) > 36 {
 		return problem.Field("group", "must have at most 36 characters")
+	}
+	if strings.ContainsFunc(t.Group, unicode.IsControl) {
+		return problem.Field("group", "must not contain control characters")
+	}
+	if strings.ContainsRune(t.Note, 0) {
+		return problem.Field("note", "must not contain NUL")
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func scan(row scanner) (*Token, error) {
 // uid serves, an active one first.
 func (t *Tokens) find(ctx context.Context, organisation, uid, typ string) (*Token, error) {
 	token, err := scan(t.db.QueryRow(ctx, `SELECT `+columns+` FROM tokens WHERE organisation_id = $1 AND uid_folded = $2
-		AND ($3 = '' OR type = '' OR LOWER(type) = LOWER($3)) ORDER BY CASE WHEN type = '' THEN 1 ELSE 0 END, status, created_at LIMIT 1`,
+		AND ($3 = '' OR type = '' OR LOWER(type) = LOWER($3)) ORDER BY CASE WHEN type = '' AND $3 <> '' THEN 1 ELSE 0 END, status, created_at LIMIT 1`,
 		organisation, fold(uid), typ))
 	return token, notFound(err)
 }
