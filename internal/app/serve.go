@@ -20,6 +20,11 @@ const drainTime = 5 * time.Second
 
 // Run runs a node until ctx ends, then drains it.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, stdout io.Writer) error {
+	stopProfiles, err := serveProfiles(log) // first: the start can be measured too
+	if err != nil {
+		return err
+	}
+	defer stopProfiles()
 	n, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
