@@ -1,0 +1,208 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"lumela/internal/tool/load"
+)
+
+// IdleFigures are the memory of idle stations, in bytes per station. What is there before them is taken off: once with
+// a node that has just started, which has its caches to fill yet, and once with one that all stations have visited.
+type IdleFigures struct {
+	Version    string  `json:"version"`
+	Stations   int     `json:"stations"`
+	StartRSS   float64 `json:"startRssBytes"`   // of the node, without stations
+	RSS        float64 `json:"rssBytes"`        // as it is
+	Settled    float64 `json:"settledRssBytes"` // after a collection, free memory given back
+	Heap       float64 `json:"heapBytes"`
+	Stack      float64 `json:"stackBytes"`
+	AgainRSS   float64 `json:"againSettledRssBytes"` // all have been there before
+	AgainHeap  float64 `json:"againHeapBytes"`
+	AgainStack float64 `json:"againStackBytes"`
+	Aim        float64 `json:"aimBytes"`
+}
+
+const aimIdle = 16 << 10
+
+// BootFigures are a storm of stations.
+type BootFigures struct {
+	Version   string  `json:"version"`
+	Stations  int     `json:"stations"`
+	AtOnce    int     `json:"atOnce"`
+	Seconds   float64 `json:"seconds"` // until all were accepted
+	PerSecond float64 `json:"perSecond"`
+	P50       float64 `json:"p50Ms"` // of a station, from its first attempt until it was accepted
+	P99       float64 `json:"p99Ms"`
+	CPU       float64 `json:"cpuUs"`   // of the node, per station
+	Refused   int64   `json:"refused"` // attempts that were sent away for a moment
+}
+
+func measureIdle(o *options) ([]IdleFigures, error) {
+	var out []IdleFigures
+	for _, v := range versions {
+		p, err := startNode(o, "idle", "")
+		if err != nil {
+			return nil, err
+		}
+		f, err := idle(o, p, v)
+		if err != nil {
+			err = p.explain(err)
+			_ = p.stop() // the reason is err
+			return nil, fmt.Errorf("%s: %w", v, err)
+		}
+		if err := p.stop(); err != nil {
+			return nil, err
+		}
+		out = append(out, *f)
+	}
+	return out, nil
+}
+
+// memory is what a node uses.
+type memory struct{ found, rss, heap, stack float64 }
+
+func (p *process) memory() (memory, error) {
+	found, err := p.metrics()
+	if err != nil {
+		return memory{}, err
+	}
+	if err := p.settle(); err != nil {
+		return memory{}, err
+	}
+	m, err := p.metrics()
+	return memory{found["process_resident_memory_bytes"], m["process_resident_memory_bytes"],
+		m["go_memstats_heap_inuse_bytes"], m["go_memstats_stack_inuse_bytes"]}, err
+}
+
+func idle(o *options, p *process, v load.Version) (*IdleFigures, error) {
+	start, err := p.memory()
+	if err != nil {
+		return nil, err
+	}
+	first, err := visit(o, p, v, "idle-"+string(v))
+	if err != nil {
+		return nil, err
+	}
+	empty, err := p.memory()
+	if err != nil {
+		return nil, err
+	}
+	again, err := visit(o, p, v, "")
+	if err != nil {
+		return nil, err
+	}
+	each := func(with, without float64) float64 { return math.Round((with - without) / float64(o.stations)) }
+	return &IdleFigures{Version: string(v), Stations: o.stations, StartRSS: start.rss, RSS: each(first.found, start.found),
+		Settled: each(first.rss, start.rss), Heap: each(first.heap, start.heap), Stack: each(first.stack, start.stack),
+		AgainRSS: each(again.rss, empty.rss), AgainHeap: each(again.heap, empty.heap), AgainStack: each(again.stack, empty.stack), Aim: aimIdle}, nil
+}
+
+// visit connects and boots all stations, waits until the node has nothing more to ask them, reads its memory, and lets
+// them go. profile names the profile of the heap, if one is asked for.
+func visit(o *options, p *process, v load.Version, profile string) (memory, error) {
+	stations, _, err := load.Storm(p.addr, names(o.stations), func(int) load.Version { return v }, min(o.atOnce, o.stations))
+	if err != nil {
+		return memory{}, err
+	}
+	var wg sync.WaitGroup
+	held := make(chan error, len(stations))
+	for _, s := range stations {
+		wg.Go(func() { held <- s.Hold() })
+	}
+	m, err := func() (memory, error) {
+		if err := p.quiet(); err != nil {
+			return memory{}, err
+		}
+		m, err := p.memory()
+		if err == nil && o.profiles != "" && profile != "" {
+			err = p.save("heap", filepath.Join(o.profiles, profile+".heap.pprof"))
+		}
+		return m, err
+	}()
+	load.CloseAll(stations)
+	wg.Wait()
+	close(held)
+	for e := range held {
+		if err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return memory{}, err
+	}
+	return m, p.until("all stations have left", func(m map[string]float64) bool { return m["lumela_stations_connected"] == 0 })
+}
+
+// quiet waits until the node exchanges no frames for two seconds, so that what follows a boot is over.
+func (p *process) quiet() error {
+	last, since := -1.0, time.Now()
+	return p.until("the node is quiet", func(m map[string]float64) bool {
+		if n := m["lumela_frames_in_total"] + m["lumela_frames_out_total"]; n != last {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > 2*time.Second
+	})
+}
+
+// until waits for a state of the node's figures.
+func (p *process) until(what string, reached func(map[string]float64) bool) error {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		m, err := p.metrics()
+		if err != nil {
+			return err
+		}
+		if reached(m) {
+			return nil
+		}
+	}
+	return fmt.Errorf("waited in vain until %s", what)
+}
+
+// measureBoot lets all stations come, for each version first at most atOnce at the same moment, then all at once.
+func measureBoot(o *options) ([]BootFigures, error) {
+	var out []BootFigures
+	for _, v := range versions {
+		for _, atOnce := range []int{min(o.atOnce, o.stations), o.stations} {
+			p, err := startNode(o, "boot", "")
+			if err != nil {
+				return nil, err
+			}
+			f, err := boot(o, p, v, atOnce)
+			if err != nil {
+				err = p.explain(err)
+				_ = p.stop() // the reason is err
+				return nil, fmt.Errorf("%s, %d at once: %w", v, atOnce, err)
+			}
+			if err := p.stop(); err != nil {
+				return nil, err
+			}
+			out = append(out, *f)
+		}
+	}
+	return out, nil
+}
+
+func boot(o *options, p *process, v load.Version, atOnce int) (*BootFigures, error) {
+	before, err := p.cpu()
+	if err != nil {
+		return nil, err
+	}
+	profiled := p.profile(o, fmt.Sprintf("boot-%s-%d", v, atOnce))
+	profiled.begin()
+	stations, res, err := load.Storm(p.addr, names(o.stations), func(int) load.Version { return v }, atOnce)
+	if err != nil {
+		return nil, err
+	}
+	defer load.CloseAll(stations)
+	after, err := p.cpu()
+	if err != nil {
+		return nil, err
+	}
+	return &BootFigures{Version: string(v), Stations: o.stations, AtOnce: atOnce, Seconds: math.Round(100*res.Elapsed.Seconds()) / 100,
+		PerSecond: math.Round(float64(o.stations) / res.Elapsed.Seconds()), P50: ms(res.Accepted.Quantile(0.5)), P99: ms(res.Accepted.Quantile(0.99)),
+		CPU: perCall(after-before, int64(o.stations)), Refused: res.Refused}, profiled.end()
+}
