@@ -4,7 +4,9 @@
 package frame
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -18,6 +20,8 @@ import (
 	"lumela/internal/bus"
 	"lumela/internal/db"
 	"lumela/internal/problem"
+	"lumela/ocpp"
+	"lumela/ocpp/ocppj"
 	"lumela/ocpp/translate"
 )
 
@@ -40,6 +44,54 @@ type Frame struct {
 	Notes     []translate.Note `json:"notes"`
 }
 
+// The directions.
+const (
+	In  = "in"
+	Out = "out"
+)
+
+// Exchange is a call with the answer that it got at once, or a frame by itself.
+type Exchange struct {
+	Station   string
+	Time      time.Time
+	Direction string // of the call
+	Action    string
+	Text      string
+	Notes     []translate.Note
+	AnswerAt  time.Time // zero without an answer
+	Answer    string
+
+	seq int64
+}
+
+// frames takes the exchange apart: the call, and the answer that went the other way.
+func (e *Exchange) frames() []Frame {
+	out := []Frame{frameOf(e, e.seq, e.Time, e.Direction, e.Text)}
+	out[0].Notes = e.Notes
+	if e.Answer != "" {
+		back := Out
+		if e.Direction == Out {
+			back = In
+		}
+		out = append(out, frameOf(e, e.seq, e.AnswerAt, back, e.Answer))
+	}
+	return out
+}
+
+var typeNames = map[ocppj.MessageType]string{ocppj.Call: "CALL", ocppj.CallResult: "CALLRESULT", ocppj.CallError: "CALLERROR",
+	ocppj.CallResultError: "CALLRESULTERROR", ocppj.Send: "SEND"}
+
+func frameOf(e *Exchange, seq int64, at time.Time, direction, text string) Frame {
+	f := Frame{Station: e.Station, Seq: seq, Time: at, Direction: direction, Action: e.Action, Text: text, Type: "INVALID", Notes: []translate.Note{}}
+	if parsed, err := ocppj.Parse(text, ocpp.V21, false); err == nil { // 2.1 has every type of frame
+		f.Type, f.MessageID = typeNames[parsed.Type], parsed.ID
+		if f.Action == "" {
+			f.Action = parsed.Action
+		}
+	}
+	return f
+}
+
 // MaxText is how much of a frame is kept; a longer one is cut and says so.
 const MaxText = 256 << 10
 
@@ -50,9 +102,10 @@ type Log struct {
 	log       *slog.Logger
 	retention time.Duration
 
-	queue   chan Frame
+	queue   chan Exchange
 	seq     atomic.Int64
 	dropped atomic.Int64
+	flush   chan chan struct{}
 	done    chan struct{}
 	closing chan struct{}
 	once    sync.Once
@@ -68,7 +121,7 @@ const queueLength = 16_384
 
 // NewLog starts the writer of a node.
 func NewLog(d *db.DB, b *bus.Bus, log *slog.Logger, retention time.Duration) (*Log, error) {
-	l := &Log{db: d, bus: b, log: log, retention: retention, queue: make(chan Frame, queueLength), done: make(chan struct{}),
+	l := &Log{db: d, bus: b, log: log, retention: retention, queue: make(chan Exchange, queueLength), flush: make(chan chan struct{}), done: make(chan struct{}),
 		closing: make(chan struct{}), watched: map[string]time.Time{}}
 	l.seq.Store(time.Now().UnixMilli())
 	sub, err := b.Subscribe(watchSubject+"*", l.watch)
@@ -80,22 +133,32 @@ func NewLog(d *db.DB, b *bus.Bus, log *slog.Logger, retention time.Duration) (*L
 	return l, nil
 }
 
-// Add logs a frame. It never waits.
-func (l *Log) Add(f Frame) {
-	f.Seq = l.seq.Add(1)
-	if len(f.Text) > MaxText {
-		f.Text = f.Text[:MaxText]
-		f.Notes = append(slices.Clip(f.Notes), translate.Note{Kind: Warning, Text: "cut: the frame is longer than the log keeps"})
+// Add logs an exchange. It never waits.
+func (l *Log) Add(e Exchange) {
+	e.seq = l.seq.Add(1)
+	cut := cutText(&e.Text)
+	if cutText(&e.Answer) || cut {
+		e.Notes = append(slices.Clip(e.Notes), translate.Note{Kind: Warning, Text: "cut: the frame is longer than the log keeps"})
 	}
-	f.Text, f.MessageID, f.Action = storable(f.Text), storable(f.MessageID), storable(f.Action)
-	if l.isWatched(f.Station) {
-		l.show(f)
+	e.Text, e.Answer, e.Action = storable(e.Text), storable(e.Answer), storable(e.Action)
+	if l.isWatched(e.Station) {
+		for _, f := range e.frames() {
+			l.show(f)
+		}
 	}
 	select {
-	case l.queue <- f:
+	case l.queue <- e:
 	default:
 		l.dropped.Add(1)
 	}
+}
+
+func cutText(text *string) bool {
+	if len(*text) <= MaxText {
+		return false
+	}
+	*text = (*text)[:MaxText]
+	return true
 }
 
 // storable replaces what PostgreSQL takes in no text, NUL and broken UTF-8: one such frame would cost the whole batch.
@@ -109,37 +172,46 @@ func storable(s string) string {
 // Dropped is how many frames were not logged because the disk did not keep up.
 func (l *Log) Dropped() int64 { return l.dropped.Load() }
 
-var insertFrame = db.NewInsert("frames", []string{"station_id", "at", "seq", "direction", "type", "message_id", "action", "text", "notes"},
+var insertFrame = db.NewInsert("frames", []string{"station_id", "at", "seq", "direction", "action", "text", "notes", "answer_at", "answer"},
 	"ON CONFLICT DO NOTHING")
 
+// A batch is large, so that the frames of one station in it stand beside each other on the disk: a row on a page of its
+// own costs four times as much. Readers have it written at once.
 const (
-	batchSize  = 2048
-	batchDelay = 200 * time.Millisecond
+	batchSize  = 8192
+	batchDelay = time.Second
 )
 
 func (l *Log) run() {
 	defer close(l.done)
-	batch := make([]Frame, 0, batchSize)
+	batch := make([]Exchange, 0, 256)
 	tick := time.NewTicker(batchDelay)
 	defer tick.Stop()
 	var told int64
 	for {
 		closing := false
+		var waiting chan struct{}
 		select {
-		case f := <-l.queue:
-			if batch = append(batch, f); len(batch) < batchSize {
+		case e := <-l.queue:
+			if batch = append(batch, e); len(batch) < batchSize {
 				continue
 			}
 		case <-tick.C:
+		case waiting = <-l.flush:
+			batch = l.take(batch)
 		case <-l.closing:
 			closing = true
-			for len(l.queue) > 0 {
-				batch = append(batch, <-l.queue)
-			}
+			batch = l.take(batch)
 		}
 		l.write(batch)
 		clear(batch)
 		batch = batch[:0]
+		if cap(batch) > 1024 && len(l.queue) == 0 {
+			batch = make([]Exchange, 0, 256) // a storm is over
+		}
+		if waiting != nil {
+			close(waiting)
+		}
 		if n := l.dropped.Load(); n > told {
 			l.log.Warn("frames were not logged: the disk does not keep up", "count", n-told)
 			told = n
@@ -150,14 +222,47 @@ func (l *Log) run() {
 	}
 }
 
-func (l *Log) write(batch []Frame) {
+// take adds what is in the queue now.
+func (l *Log) take(batch []Exchange) []Exchange {
+	for n := len(l.queue); n > 0; n-- {
+		batch = append(batch, <-l.queue)
+	}
+	return batch
+}
+
+// settle has everything written that was logged before.
+func (l *Log) settle(ctx context.Context) error {
+	written := make(chan struct{})
+	select {
+	case l.flush <- written:
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-written:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Log) write(batch []Exchange) {
 	if len(batch) == 0 {
 		return
 	}
+	slices.SortFunc(batch, func(a, b Exchange) int {
+		return cmp.Or(strings.Compare(a.Station, b.Station), a.Time.Compare(b.Time), cmp.Compare(a.seq, b.seq))
+	})
 	err := l.db.Write(context.Background(), func(tx *db.Tx) error {
 		for i := range batch {
-			f := &batch[i]
-			tx.Append(insertFrame, f.Station, db.Micros(f.Time), f.Seq, f.Direction, f.Type, f.MessageID, f.Action, f.Text, notesText(f.Notes))
+			e := &batch[i]
+			var answer any
+			if e.Answer != "" {
+				answer = e.Answer
+			}
+			tx.Append(insertFrame, e.Station, db.Micros(e.Time), e.seq, e.Direction, e.Action, e.Text, notesText(e.Notes), db.ZeroMicros(e.AnswerAt), answer)
 		}
 		return nil
 	})
@@ -167,13 +272,13 @@ func (l *Log) write(batch []Frame) {
 	}
 }
 
-func notesText(notes []translate.Note) string {
+func notesText(notes []translate.Note) any {
 	if len(notes) == 0 {
-		return ""
+		return nil
 	}
 	raw, err := json.Marshal(notes)
 	if err != nil {
-		return ""
+		return nil // strings always have a JSON form
 	}
 	return string(raw)
 }
@@ -195,31 +300,35 @@ type Filter struct {
 	Limit     int
 }
 
-// List reads frames of a station, newest first.
-func (l *Log) List(ctx context.Context, station string, f Filter) ([]Frame, error) {
-	rows, err := l.db.Query(ctx, `SELECT at, seq, direction, type, message_id, action, text, notes FROM frames
+// List reads exchanges of a station, newest first.
+func (l *Log) List(ctx context.Context, station string, f Filter) ([]Exchange, error) {
+	if err := l.settle(ctx); err != nil {
+		return nil, problem.Wrap("write the latest frames", err)
+	}
+	rows, err := l.db.Query(ctx, `SELECT at, seq, direction, action, text, notes, answer_at, answer FROM frames
 		WHERE station_id = $1 AND at >= $2 AND at < $3 AND (at < $4 OR at = $4 AND seq < $5)
-		AND ($6 = '' OR action = $6) AND ($7 = '' OR LOWER(text) LIKE LOWER($8) ESCAPE '\') ORDER BY at DESC, seq DESC LIMIT $9`,
+		AND ($6 = '' OR action = $6) AND ($7 = '' OR LOWER(text) LIKE LOWER($8) ESCAPE '\' OR LOWER(answer) LIKE LOWER($8) ESCAPE '\') ORDER BY at DESC, seq DESC LIMIT $9`,
 		station, db.Micros(f.From), db.Micros(f.To), db.Micros(f.Before), f.BeforeSeq, f.Action, f.Contains, like(f.Contains), f.Limit)
 	if err != nil {
 		return nil, problem.Wrap("read the frames", err)
 	}
 	defer rows.Close()
-	out := []Frame{}
+	out := []Exchange{}
 	for rows.Next() {
-		fr := Frame{Station: station, Notes: []translate.Note{}}
+		e := Exchange{Station: station}
 		var at int64
-		var notes string
-		if err := rows.Scan(&at, &fr.Seq, &fr.Direction, &fr.Type, &fr.MessageID, &fr.Action, &fr.Text, &notes); err != nil {
+		var notes, answer sql.NullString
+		var answerAt sql.NullInt64
+		if err := rows.Scan(&at, &e.seq, &e.Direction, &e.Action, &e.Text, &notes, &answerAt, &answer); err != nil {
 			return nil, problem.Wrap("read the frames", err)
 		}
-		fr.Time = db.Time(at)
-		if notes != "" {
-			if err := json.Unmarshal([]byte(notes), &fr.Notes); err != nil {
+		e.Time, e.AnswerAt, e.Answer = db.Time(at), db.ZeroTime(answerAt), answer.String
+		if notes.Valid {
+			if err := json.Unmarshal([]byte(notes.String), &e.Notes); err != nil {
 				return nil, problem.Wrap("read the frames", err)
 			}
 		}
-		out = append(out, fr)
+		out = append(out, e)
 	}
 	return out, problem.Wrap("read the frames", rows.Err())
 }

@@ -3,6 +3,7 @@ package frame
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,7 +22,7 @@ type Input struct {
 	Search string `query:"search" doc:"Only frames that contain this text"`
 }
 
-// Page reads one page of a station's frames.
+// Page reads one page of a station's frames. A call and its answer stay together, so a page may hold up to twice the limit.
 func (l *Log) Page(ctx context.Context, station string, in Input) (*page.Output[Frame], error) {
 	parts, err := in.Parse(2)
 	if err != nil {
@@ -42,9 +43,15 @@ func (l *Log) Page(ctx context.Context, station string, in Input) (*page.Output[
 	if err != nil {
 		return nil, err
 	}
-	return page.Of(list, in.Limit, func(f Frame) []string {
-		return []string{strconv.FormatInt(f.Time.UnixMicro(), 10), strconv.FormatInt(f.Seq, 10)}
-	}), nil
+	rows := page.Of(list, in.Limit, func(e Exchange) []string {
+		return []string{strconv.FormatInt(e.Time.UnixMicro(), 10), strconv.FormatInt(e.seq, 10)}
+	})
+	out := &page.Output[Frame]{Body: page.List[Frame]{Items: []Frame{}, Next: rows.Body.Next}}
+	for i := range rows.Body.Items {
+		out.Body.Items = append(out.Body.Items, rows.Body.Items[i].frames()...)
+	}
+	slices.SortStableFunc(out.Body.Items, func(a, b Frame) int { return b.Time.Compare(a.Time) })
+	return out, nil
 }
 
 type stationInput struct {

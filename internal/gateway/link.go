@@ -53,8 +53,10 @@ type Link struct {
 
 // current is what is known of the incoming frame while it is processed.
 type current struct {
-	action string
-	notes  []translate.Note
+	action   string
+	notes    []translate.Note
+	answerAt time.Time
+	answer   string
 }
 
 func (l *Link) start(st Station, conn *gws.Conn, remote string) {

@@ -5,41 +5,50 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lxzan/gws"
+
 	"lumela/internal/frame"
 	"lumela/ocpp/ocppj"
 )
 
-var typeNames = map[ocppj.MessageType]string{ocppj.Call: "CALL", ocppj.CallResult: "CALLRESULT", ocppj.CallError: "CALLERROR",
-	ocppj.CallResultError: "CALLRESULTERROR", ocppj.Send: "SEND"}
-
-// logIn logs the frame that was just processed, with all that was noted meanwhile.
+// logIn logs the frame that was just processed, with its answer and all that was noted meanwhile.
 func (l *Link) logIn(text string, at time.Time) {
-	f := l.describe("in", text, at)
-	f.Notes = l.in.notes
-	if f.Type == "CALL" && l.in.action != "" {
-		f.Action = l.in.action
+	e := frame.Exchange{Station: l.station.ID, Time: at, Direction: frame.In, Action: l.in.action, Text: redact(text), Notes: l.in.notes,
+		AnswerAt: l.in.answerAt, Answer: redact(l.in.answer)}
+	if e.Action == "" { // an answer to our call, or what is no frame at all
+		if f, err := ocppj.Parse(text, l.version, false); err == nil {
+			e.Action = l.callOf(f.ID)
+		}
 	}
-	if f.Action == "" {
-		f.Action = l.callOf(f.MessageID)
-	}
-	l.gateway.frames.Add(f)
+	l.gateway.frames.Add(e)
 }
 
-// send writes a frame to the station and logs it.
+// send writes a frame to the station. An answer is logged with its call, anything else by itself.
 func (l *Link) send(text []byte) error {
-	f := l.describe("out", string(text), time.Now())
-	switch f.Type {
-	case "CALL":
-		l.out.Lock()
-		l.calling.id, l.calling.action = f.MessageID, f.Action
-		l.out.Unlock()
-	default:
-		f.Action = l.in.action
+	at := time.Now()
+	if len(text) > 1 && (text[1] == '3' || text[1] == '4') && l.in.answer == "" { // on the goroutine that processes the call
+		l.in.answerAt, l.in.answer = at, string(text)
+		return l.write(text)
 	}
-	err := l.conn.WriteMessage(1, text)
+	e := frame.Exchange{Station: l.station.ID, Time: at, Direction: frame.Out, Text: redact(string(text))}
+	if f, err := ocppj.Parse(e.Text, l.version, false); err == nil {
+		if e.Action = f.Action; f.Type == ocppj.Call { // before it is sent: the answer may be faster than we are
+			l.out.Lock()
+			l.calling.id, l.calling.action = f.ID, f.Action
+			l.out.Unlock()
+		}
+	}
+	err := l.write(text)
+	if err == nil {
+		l.gateway.frames.Add(e)
+	}
+	return err
+}
+
+func (l *Link) write(text []byte) error {
+	err := l.conn.WriteMessage(gws.OpcodeText, text)
 	if err == nil {
 		l.gateway.Counters.FramesOut.Add(1)
-		l.gateway.frames.Add(f)
 	}
 	return err
 }
@@ -54,21 +63,12 @@ func (l *Link) callOf(id string) string {
 	return ""
 }
 
-func (l *Link) describe(direction, text string, at time.Time) frame.Frame {
-	f := frame.Frame{Station: l.station.ID, Time: at, Direction: direction, Type: "INVALID", Text: text}
-	if parsed, err := ocppj.Parse(text, l.version, false); err == nil {
-		f.Type, f.MessageID, f.Action = typeNames[parsed.Type], parsed.ID, parsed.Action
-	}
-	f.Text = redact(f.Text)
-	return f
-}
-
 // secretValue finds the values of passwords in the frames that can carry them.
 var secretValue = regexp.MustCompile(`("(?:value|attributeValue|basicAuthPassword)"\s*:\s*")(?:[^"\\]|\\.)*(")`)
 
 // redact blanks the values of frames that carry a password: whoever reads the log could take the station's place.
 func redact(text string) string {
-	if !strings.Contains(text, "AuthorizationKey") && !strings.Contains(text, "asicAuthPassword") {
+	if !strings.Contains(text, "uthorizationKey") && !strings.Contains(text, "asicAuthPassword") {
 		return text
 	}
 	return secretValue.ReplaceAllString(text, "${1}********${2}")
