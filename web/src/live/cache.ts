@@ -83,6 +83,8 @@ export class CacheWriter {
       const point = { at: event.time, powerW: session.powerW, energyWh: session.energyWh, soc: session.soc };
       return [...old.slice(-livePoints), point];
     });
+    this.soon.ask(keys.sessionFrames(session.id));
+    if (event.type === "session.ended") this.soon.ask(keys.meterValues(session.id));
     if (event.type !== "session.updated") {
       this.soon.ask(keys.sessions);
       return;

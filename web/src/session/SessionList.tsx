@@ -29,8 +29,8 @@ export function SessionList({ filter }: Props) {
               <tr>
                 <th>{`${t.session.started} (${zone()})`}</th>
                 {withStation && <th>{t.session.station}</th>}
-                <th>{t.session.evse}</th>
-                <th>{t.session.token}</th>
+                <th className={css.wide}>{t.session.evse}</th>
+                <th className={css.wide}>{t.session.token}</th>
                 <th>{t.session.state}</th>
                 <th className="end">{t.session.duration}</th>
                 <th className="end">{t.session.power}</th>
@@ -77,8 +77,8 @@ function Row({ session: s, withStation }: { session: Session; withStation: boole
           </Link>
         </td>
       )}
-      <td className="num">{s.evse}</td>
-      <td className="mono">{s.token ?? none}</td>
+      <td className={`num ${css.wide}`}>{s.evse}</td>
+      <td className={`mono ${css.wide}`}>{s.token ?? none}</td>
       <td>
         <SessionState session={s} />
       </td>
