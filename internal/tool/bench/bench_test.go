@@ -35,7 +35,7 @@ func TestBareServerEchoes(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = s.Close() })
 		ok := func() error { return nil }
-		res, err := load.Drive([]*load.Station{s}, []*load.Call{load.Heartbeat()}, 0, 20*time.Millisecond, ok, ok)
+		res, err := load.Drive([]*load.Station{s}, []*load.Call{load.Heartbeat()}, load.Loop{Measure: 20 * time.Millisecond, Begin: ok, End: ok})
 		if err != nil || res.Calls == 0 {
 			t.Errorf("%s: %v", v, err)
 		}

@@ -104,7 +104,8 @@ func (f *CallFigures) node(o *options, p *process, k kind, v load.Version, n int
 	f.FrameBytes = calls[0].Size()
 	w := watch{process: p, database: database}
 	profiled := p.profile(o, name)
-	res, err := load.Drive(stations, calls, o.warm, o.measure, func() error { profiled.begin(); return w.begin() }, w.end)
+	res, err := load.Drive(stations, calls, load.Loop{Warm: o.warm, Measure: o.measure, Every: o.every(n),
+		Begin: func() error { profiled.begin(); return w.begin() }, End: w.end})
 	if err != nil {
 		return nil, err
 	}
@@ -138,15 +139,23 @@ func (f *CallFigures) echo(o *options, v load.Version, calls []*load.Call) error
 		}
 	}
 	var before, after time.Duration
-	res, err := load.Drive(stations, calls, o.warm/2, o.measure,
-		func() (err error) { before, err = p.cpu(); return err },
-		func() (err error) { after, err = p.cpu(); return err })
+	res, err := load.Drive(stations, calls, load.Loop{Warm: o.warm / 2, Measure: o.measure, Every: o.every(len(calls)),
+		Begin: func() (err error) { before, err = p.cpu(); return err },
+		End:   func() (err error) { after, err = p.cpu(); return err }})
 	if err != nil {
 		return fmt.Errorf("bare server: %w", err)
 	}
 	f.EchoCPU, f.EchoPerS = perCall(after-before, res.Calls), math.Round(res.PerSecond())
 	f.Ratio = math.Round(100*f.CPU/f.EchoCPU) / 100
 	return nil
+}
+
+// every is the time between two calls of one of n stations.
+func (o *options) every(n int) time.Duration {
+	if o.rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(n) / o.rate * float64(time.Second))
 }
 
 // watch reads what a node has used meanwhile.

@@ -9,6 +9,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,6 +25,7 @@ type options struct {
 	links    []int         // of the closed loops
 	stations int           // that are idle, and that boot
 	atOnce   int           // handshakes of the boots under way
+	rate     float64       // calls per second of all stations together, 0 for as many as there can be
 	measure  time.Duration // of each closed loop
 	warm     time.Duration // before it
 	only     map[string]bool
@@ -126,6 +128,7 @@ func parse() (*options, string, error) {
 	quick := flag.Bool("quick", false, "a few seconds in all: 50 links for a second, 200 stations")
 	seconds := flag.Float64("seconds", 5, "length of each closed loop")
 	links := flag.String("links", "500,2000", "stations in the closed loops")
+	flag.Float64Var(&o.rate, "rate", 0, "calls per second of all stations together; 0: closed loops, each station calls again at once")
 	flag.IntVar(&o.stations, "stations", 5000, "stations that are idle, and that boot")
 	flag.IntVar(&o.atOnce, "at-once", 200, "stations that are let in at the same moment while memory is measured")
 	only := flag.String("only", strings.Join(parts, ","), "parts to measure")
@@ -165,8 +168,8 @@ func parse() (*options, string, error) {
 			return nil, "", fmt.Errorf("-only: %q is none of %s", name, strings.Join(parts, ", "))
 		}
 	}
-	if o.measure <= 0 || o.stations < 1 || o.atOnce < 1 {
-		return nil, "", fmt.Errorf("-seconds, -stations and -at-once must be above 0")
+	if o.measure <= 0 || o.rate < 0 || o.stations < 1 || o.atOnce < 1 {
+		return nil, "", errors.New("-seconds, -stations and -at-once must be above 0, -rate not below")
 	}
 	return o, *jsonFile, nil
 }

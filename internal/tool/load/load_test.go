@@ -122,12 +122,22 @@ func TestDriveCountsOnlyResults(t *testing.T) {
 		return []string{result(text, `{}`)}
 	})
 	stations := []*Station{connect(t, addr), connect(t, addr)}
-	res, err := Drive(stations, []*Call{Heartbeat(), Heartbeat()}, 0, 50*time.Millisecond, nothing, nothing)
+	res, err := Drive(stations, []*Call{Heartbeat(), Heartbeat()}, Loop{Measure: 50 * time.Millisecond, Begin: nothing, End: nothing})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n := seen.Load(); res.Calls == 0 || res.Calls > n || res.Calls < n-4 {
 		t.Errorf("counted %d of %d", res.Calls, n)
+	}
+}
+
+func TestPacedCallsAreNotMoreThanTheirPace(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, func(_ *gws.Conn, text string) []string { return []string{result(text, `{}`)} })
+	res, err := Drive([]*Station{connect(t, addr)}, []*Call{Heartbeat()},
+		Loop{Measure: 100 * time.Millisecond, Every: 10 * time.Millisecond, Begin: nothing, End: nothing})
+	if most := int64(res.Elapsed/(10*time.Millisecond)) + 1; err != nil || res.Calls == 0 || res.Calls > most {
+		t.Errorf("%d calls, at most %d: %v", res.Calls, most, err)
 	}
 }
 
@@ -138,7 +148,7 @@ func TestDriveEndsAtARefusal(t *testing.T) {
 	addr := serve(t, func(_ *gws.Conn, text string) []string {
 		return []string{strings.Replace(result(text, `"InternalError","",{}`), "[3", "[4", 1)}
 	})
-	_, err := Drive([]*Station{connect(t, addr)}, []*Call{Heartbeat()}, time.Minute, time.Minute, nothing, nothing)
+	_, err := Drive([]*Station{connect(t, addr)}, []*Call{Heartbeat()}, Loop{Warm: time.Minute, Begin: nothing, End: nothing})
 	if err == nil || !strings.Contains(err.Error(), "InternalError") {
 		t.Fatalf("got %v", err)
 	}
