@@ -75,8 +75,11 @@ func Parse(text string, v ocpp.Version, strict bool) (Frame, *FrameError) {
 	}
 	f.ID, f.Warning = id, warning
 	switch f.Type {
-	case Call, Send:
+	case Call:
 		return parseCall(d, f, text, v)
+	case Send: // OCPP 2.1 Part 4 4.2.4: never answered, whatever is wrong with it
+		f, err := parseCall(d, f, text, v)
+		return f, notAnswerable(err)
 	case CallResult:
 		if !d.NextItem(false) {
 			return Frame{}, notAnswerable(unreadable(v, id, "the answer has no payload"))
@@ -160,7 +163,9 @@ func unreadable(v ocpp.Version, id, reason string) *FrameError {
 }
 
 func notAnswerable(e *FrameError) *FrameError {
-	e.Answerable = false
+	if e != nil {
+		e.Answerable = false
+	}
 	return e
 }
 

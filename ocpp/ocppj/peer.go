@@ -206,7 +206,7 @@ func (in *Incoming) Fail(e *ocpp.CallError) {
 
 func (in *Incoming) finish(text []byte) {
 	p := in.peer
-	if len(text) <= 1024 { // longer answers are made again: repeating a request is harmless
+	if len(text) <= 1024 && !tellsTime(in.Action) { // longer answers are made again: repeating a request is harmless
 		p.mu.Lock()
 		p.answered[p.next] = stored{id: in.ID, hash: in.hash, text: text}
 		p.next = (p.next + 1) % len(p.answered)
@@ -214,6 +214,10 @@ func (in *Incoming) finish(text []byte) {
 	}
 	p.send(text)
 }
+
+// tellsTime reports whether the answer to an action tells the time, so that an old one would be wrong. Some stations use one
+// message id for ever.
+func tellsTime(action string) bool { return action == "Heartbeat" || action == "BootNotification" }
 
 func (p *Peer) send(text []byte) {
 	if err := p.o.Send(text); err != nil {
