@@ -4,6 +4,7 @@ package csms
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -164,8 +165,8 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // failed turns an error of ours into what the station hears.
 func (c *CSMS) failed(l *gateway.Link, action string, err error) *ocpp.CallError {
-	e := problem.Of(err)
-	if e.Kind == problem.Internal {
+	var refused *ocpp.CallError // on purpose
+	if !errors.As(err, &refused) && problem.Of(err).Kind == problem.Internal {
 		c.Log.Error("message not processed", "station", l.Station().ID, "action", action, "error", err)
 	}
 	return problem.CallError(err)

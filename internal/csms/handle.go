@@ -93,12 +93,13 @@ func (c *CSMS) boot(ctx context.Context, l *gateway.Link, r *v21.BootNotificatio
 	}
 	b := station.Boot{Vendor: r.ChargingStation.VendorName, Model: r.ChargingStation.Model, SerialNumber: r.ChargingStation.SerialNumber.Or(""),
 		Firmware: r.ChargingStation.FirmwareVersion.Or(""), Reason: string(r.Reason)}
-	if cn := l.CertificateName(); cn != "" && b.SerialNumber != "" && cn != b.SerialNumber && cn != string(id) {
+	if cn := l.CertificateName(); cn != "" && b.SerialNumber != "" && cn != b.SerialNumber { // OCPP 2.1 B01.FR.11
 		if err := c.Stations.Alarm(ctx, st, "BootNotification names another serial number than the certificate", l.Remote()); err != nil {
 			return nil, err
 		}
-		l.Close("the serial number is not the certificate's") // OCPP 2.1 B01.FR.12
-		return nil, &ocpp.CallError{Code: ocpp.SecurityError, Description: "the serial number is not the certificate's"}
+		l.Mistrust("the serial number is not the certificate's")
+		resp.Status = v21.RegistrationStatusRejected
+		return resp, nil
 	}
 	accepted := resp.Status == v21.RegistrationStatusAccepted
 	changed, err := c.Stations.Booted(ctx, st.Organisation, id, b, accepted)

@@ -182,7 +182,7 @@ func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, st Station, v 
 		return
 	}
 	r.Header.Set("Sec-WebSocket-Protocol", v.Subprotocol())
-	socket, err := g.upgrader[v].UpgradeFromConn(conn, reader(conn, rw.Reader), r)
+	socket, err := g.upgrader[v].UpgradeFromConn(wire{conn}, reader(conn, rw.Reader), r)
 	if err != nil {
 		g.log.Info("handshake failed", "station", st.ID, "error", err)
 		return
@@ -190,7 +190,23 @@ func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, st Station, v 
 	g.Counters.Accepted.Add(1)
 	l := socket.Session().(*Link)
 	l.start(st, socket, remote)
-	go l.run()
+	g.linked.Go(l.run)
+}
+
+// wire is the connection of a link. It mends one word of gws, which says 1011, a defect of the server, where a compressed
+// message is longer than the limit: RFC 6455 7.4.1 has 1009 for it.
+type wire struct{ net.Conn }
+
+var (
+	tooLargeAsDefect = append([]byte{0x03, 0xf3}, gws.ErrMessageTooLarge.Error()...) // 1011
+	tooLarge         = append([]byte{0x03, 0xf1}, gws.ErrMessageTooLarge.Error()...) // 1009
+)
+
+func (w wire) Write(b []byte) (int, error) {
+	if len(b) == 2+len(tooLarge) && b[0] == 0x88 && bytes.Equal(b[2:], tooLargeAsDefect) { // a close frame of a server has no mask
+		copy(b[2:], tooLarge)
+	}
+	return w.Conn.Write(b)
 }
 
 // reader is a small buffer over the connection that begins with what the HTTP server has read ahead: a hasty station

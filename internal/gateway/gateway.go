@@ -118,6 +118,7 @@ type Gateway struct {
 	draining atomic.Bool
 	stop     chan struct{}
 	stopped  sync.WaitGroup
+	linked   sync.WaitGroup // what runs for the links
 	subs     []*bus.Subscription
 	Counters Counters
 }
@@ -191,6 +192,10 @@ func (g *Gateway) register(l *Link) {
 	if old != nil {
 		g.Counters.Replaced.Add(1)
 		old.close(1000, "replaced by a newer link")
+	}
+	if g.draining.Load() { // it was being let in when the draining began
+		l.close(1001, "the service is being restarted")
+		return
 	}
 	g.announce(l)
 }
@@ -291,10 +296,15 @@ func (g *Gateway) waitEmpty(ctx context.Context) {
 	}
 }
 
-// Close ends the housekeeping. Drain comes before it.
+// Close ends the housekeeping and waits until the end of every link is recorded. Drain comes before it.
 func (g *Gateway) Close() error {
 	close(g.stop)
 	g.stopped.Wait()
+	g.draining.Store(true)
+	for _, l := range g.all() {
+		_ = l.conn.NetConn().Close() // it was not drained in time
+	}
+	g.linked.Wait()
 	for _, s := range g.subs {
 		if err := s.Unsubscribe(); err != nil {
 			return fmt.Errorf("leave the cluster: %w", err)

@@ -289,7 +289,9 @@ func (l *Link) mayServe(in *ocppj.Incoming) *ocpp.CallError {
 func (l *Link) becomeReady() {
 	l.readyOnce.Do(func() {
 		close(l.ready)
-		go l.gateway.platform.Ready(l)
+		if !l.gateway.draining.Load() {
+			l.gateway.linked.Go(func() { l.gateway.platform.Ready(l) })
+		}
 	})
 }
 
