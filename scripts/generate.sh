@@ -3,19 +3,12 @@
 # description and the front end's types of it.
 #
 #   generate.sh           write
-#   generate.sh --check   write, list the files that changed, and fail if there is one
+#   generate.sh --check   write nothing, list the files that would change, and fail if there is one
 #
 # The official schemas and appendices are read from ../shared, or from the folder that LUMELA_SHARED
 # names. Without them, what is made from them stays as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-# snapshot: the working tree as a git tree, whether committed or not.
-snapshot() {
-	cp "$(git rev-parse --git-path index)" "$scratch/index"
-	GIT_INDEX_FILE=$scratch/index git add -A
-	GIT_INDEX_FILE=$scratch/index git write-tree
-}
 
 generate() {
 	local shared=${LUMELA_SHARED:-../shared}
@@ -47,12 +40,26 @@ if [ "${1:-}" != --check ]; then
 	exit
 fi
 
-before=$(snapshot)
-generate
-after=$(snapshot)
+# The check works on a copy of the files as they stand, committed or not, and leaves them alone.
+copy=$scratch/copy
+mkdir "$copy"
+LUMELA_SHARED=$(realpath -m "${LUMELA_SHARED:-../shared}")
+export LUMELA_SHARED GIT_INDEX_FILE=$scratch/index
+cp "$(git rev-parse --absolute-git-dir)/index" "$GIT_INDEX_FILE"
+git add -A
+before=$(git write-tree)
+git archive "$before" | tar -x -C "$copy"
+scripts/web.sh install || [ $? = 75 ]
+[ ! -d web/node_modules ] || ln -s "$PWD/web/node_modules" "$copy/web/node_modules"
+rc=0
+"$copy/scripts/generate.sh" || rc=$?
+rm -f "$copy/web/node_modules"
+git --work-tree="$copy" add -A
+after=$(git write-tree)
 if ! git diff --exit-code --stat "$before" "$after"; then
 	git diff --unified=1 "$before" "$after" | head -n 100
 	echo "generated files are not what the generators write: run make generate and commit the result" >&2
 	exit 1
 fi
+[ $rc = 0 ] || exit $rc
 echo "generated files are what the generators write"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The front end's steps: web.sh build|test|lint|e2e|generate
+# The front end's steps: web.sh install|build|test|lint|e2e|generate
 #
 # Installs web/node_modules first, unless it is what web/package-lock.json says. Exit 75: there is
 # no Node, or one that is too old, and nothing was done.
@@ -31,6 +31,7 @@ stale() {
 
 install
 case $1 in
+install) ;;
 build)
 	if stale; then
 		npm run build
@@ -48,7 +49,7 @@ e2e)
 	npm run e2e
 	;;
 *)
-	echo "usage: $0 build|test|lint|e2e|generate" >&2
+	echo "usage: $0 install|build|test|lint|e2e|generate" >&2
 	exit 2
 	;;
 esac
