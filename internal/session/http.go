@@ -14,6 +14,7 @@ import (
 	"lumela/internal/page"
 	"lumela/internal/problem"
 	"lumela/internal/station"
+	"lumela/ocpp/translate"
 	"lumela/ocpp/v21"
 )
 
@@ -107,7 +108,9 @@ func meterView(mv *v21.MeterValue) MeterView {
 				s.Unit += " x 10^" + strconv.Itoa(m)
 			}
 		}
-		out.Samples = append(out.Samples, s)
+		if translate.HasReading(sv) { // else the number stands for nothing
+			out.Samples = append(out.Samples, s)
+		}
 		if sm := sv.SignedMeterValue; sm != nil {
 			out.Signed = append(out.Signed, SignedView{SignedMeterData: sm.SignedMeterData, SigningMethod: sm.SigningMethod.Or(""),
 				EncodingMethod: sm.EncodingMethod, PublicKey: sm.PublicKey.Or("")})
@@ -143,8 +146,8 @@ func (l *Ledger) Register(api huma.API, frames *frame.Log) {
 		return &viewOutput{Body: s.view()}, nil
 	})
 	huma.Register(api, op("session-meter-values", "/sessions/{id}/meter-values", "Everything that was measured during a session"), l.meterValues)
-	type framesInput struct {
-		idInput
+	type framesInput struct { // huma does not look into embedded structs that are not exported
+		ID string `path:"id"`
 		frame.Input
 	}
 	huma.Register(api, op("session-frames", "/sessions/{id}/frames", "Raw OCPP frames that name the session's transaction, newest first"),

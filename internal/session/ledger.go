@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"reflect"
 	"strconv"
 	"sync"
 	"time"
@@ -44,7 +46,7 @@ func (l *Ledger) lock(id station.ID) *sync.Mutex {
 }
 
 // persistEvery is how long the running figures of a session may be ahead of its row. The messages themselves are always
-// on disk; Recover computes the figures again after a crash.
+// on disk, and whoever reads the row to go on with it takes in those that it lacks.
 const persistEvery = 10 * time.Second
 
 var insertEvent = db.NewInsert("session_events", []string{"session_id", "at", "hash", "received_at", "seq_no", "type", "offline", "payload"},
@@ -57,12 +59,11 @@ func (l *Ledger) Apply(ctx context.Context, e Event) (*Session, error) {
 	e.Request.Timestamp, e.ReceivedAt = e.Request.Timestamp.Truncate(time.Microsecond), e.ReceivedAt.Truncate(time.Microsecond)
 	payload := string(ocpp.Marshal(e.Request))
 	hash := contentHash(e, payload)
-	var s *Session
-	err := l.db.WriteKey(ctx, string(e.Station), func(tx *db.Tx) error {
-		var err error
-		s, err = l.apply(tx, e, payload, hash)
-		return err
-	})
+	s, err := l.write(ctx, e, payload, hash)
+	if errors.Is(err, errStale) { // the station was connected elsewhere meanwhile
+		l.drop(e.Station)
+		s, err = l.write(ctx, e, payload, hash)
+	}
 	if err != nil {
 		return nil, problem.Wrap("store the transaction message", err)
 	}
@@ -70,28 +71,40 @@ func (l *Ledger) Apply(ctx context.Context, e Event) (*Session, error) {
 	return s, nil
 }
 
+func (l *Ledger) write(ctx context.Context, e Event, payload, hash string) (s *Session, err error) {
+	err = l.db.WriteKey(ctx, string(e.Station), func(tx *db.Tx) error {
+		var err error
+		s, err = l.apply(tx, e, payload, hash)
+		return err
+	})
+	return s, err
+}
+
 func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, error) {
-	old, err := l.find(tx, e)
+	old, err := l.find(tx, e, hash)
 	if err != nil {
 		return nil, err
 	}
 	r := e.Request
-	started := r.EventType == v21.TransactionEventTypeStarted
-	if started && old != nil && restarts(old, r, hash) {
-		reused := begin(e, tx.Now())
-		reused.flag(IDReused, "the station used this transaction id before", e.ReceivedAt)
-		old, err = nil, l.displace(tx, e, old)
-		if err != nil {
-			return nil, err
+	if old != nil && !r.Timestamp.After(old.LastEventAt) { // only then can it be a repetition
+		if known, err := isStored(tx, old.ID, r.Timestamp, hash); err != nil || known {
+			return old, err
 		}
-		return l.store(tx, e, reused, true, payload, hash)
 	}
-	if old != nil {
+	started := r.EventType == v21.TransactionEventTypeStarted
+	reused := started && old != nil && restarts(old, r, hash)
+	if old != nil && !reused {
 		s := *old
 		return l.store(tx, e, &s, false, payload, hash)
 	}
 	s := begin(e, tx.Now())
-	if !started {
+	switch {
+	case reused:
+		s.flag(IDReused, "the station used this transaction id before", e.ReceivedAt)
+		if err := l.displace(tx, e, old); err != nil {
+			return nil, err
+		}
+	case !started:
 		s.flag(StartUnknown, "the start of this transaction never came", e.ReceivedAt)
 	}
 	if started && r.EVSE != nil {
@@ -102,10 +115,13 @@ func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, erro
 	return l.store(tx, e, s, true, payload, hash)
 }
 
-// restarts tells a new transaction under an old id from a repeated start: it has another time, and the old one was
-// started properly before. OCPP 2.0.1 E01.FR.08 forbids it, stations do it after a reboot.
+// restarts tells a new transaction under an old id from a repeated or late start: it has another time than the start
+// that came before, or comes after the end. OCPP 2.0.1 E01.FR.08 forbids it, stations do it after a reboot.
 func restarts(old *Session, r *v21.TransactionEventRequest, hash string) bool {
-	return old.startHash != "" && old.startHash != hash && !r.Timestamp.Equal(old.StartedAt) && (r.SeqNo == 0 || old.State == Ended)
+	if old.startHash == "" {
+		return old.endHash != "" && r.Timestamp.After(old.EndedAt)
+	}
+	return old.startHash != hash && !r.Timestamp.Equal(old.StartedAt) && (r.SeqNo == 0 || old.State == Ended)
 }
 
 // displace ends the session whose id a new one takes over.
@@ -124,11 +140,13 @@ func (l *Ledger) endOthers(tx *db.Tx, e Event, evse int) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range running {
-		if cached := l.cached(e.Station, s.TransactionID); cached != nil && cached.ID == s.ID {
-			c := *cached
-			s = &c
+	for _, row := range running {
+		now, err := l.current(tx, row)
+		if err != nil {
+			return err
 		}
+		copied := *now
+		s := &copied
 		if s.StartedAt.After(e.Request.Timestamp) { // a late start: what runs now began after it
 			continue
 		}
@@ -152,11 +170,12 @@ func (l *Ledger) end(tx *db.Tx, s *Session) error {
 // store writes the message, and the session's row when that cannot wait.
 func (l *Ledger) store(tx *db.Tx, e Event, s *Session, fresh bool, payload, hash string) (*Session, error) {
 	r := e.Request
-	wasActive, power := s.State == Active, s.PowerW
+	wasActive, power, seqNo, flags := s.State == Active, s.PowerW, s.LastSeqNo, len(s.Flags)
 	telling := s.absorb(e, hash)
-	if err := l.checkSequence(tx, e, s, hash); err != nil {
+	if err := l.checkSequence(tx, e, s, hash, seqNo); err != nil {
 		return nil, err
 	}
+	telling = telling || flags != len(s.Flags)
 	tx.Append(insertEvent, s.ID, db.Micros(r.Timestamp), hash, db.Micros(e.ReceivedAt), r.SeqNo, string(r.EventType), r.Offline.Or(false), payload)
 	switch {
 	case fresh:
@@ -191,74 +210,62 @@ func (l *Ledger) tell(tx *db.Tx, s *Session, fresh, ended, updated bool) {
 }
 
 // checkSequence compares the numbers of all messages of an ended transaction: OCPP 2.1 E07.FR.02 lets us know that all
-// came when there is no gap.
-func (l *Ledger) checkSequence(tx *db.Tx, e Event, s *Session, hash string) error {
-	if !s.Sequenced || s.State != Ended || s.endHash == "" {
+// came when there is no gap. While it runs, only a number that was there before is looked at; last is the highest.
+func (l *Ledger) checkSequence(tx *db.Tx, e Event, s *Session, hash string, last int) error {
+	over := s.State == Ended && s.endHash != ""
+	if !s.Sequenced || !over && e.Request.SeqNo > last {
 		return nil
 	}
-	var rows, n, first, last, same, other int
+	var rows, n, first, same, other int
 	err := tx.QueryRow(`SELECT COUNT(*), COUNT(DISTINCT seq_no), COALESCE(MIN(seq_no), $2), COALESCE(MAX(seq_no), $2),
 		COALESCE(SUM(CASE WHEN seq_no = $2 AND hash = $3 THEN 1 ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN seq_no = $2 AND hash <> $3 THEN 1 ELSE 0 END), 0) FROM session_events WHERE session_id = $1`,
 		s.ID, e.Request.SeqNo, hash).Scan(&rows, &n, &first, &last, &same, &other)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the sequence numbers: %w", err)
 	}
 	if rows > n || other > 0 {
 		s.flag(Conflict, "two different messages have the same sequence number", e.ReceivedAt)
+	}
+	if !over {
+		return nil
 	}
 	if same+other == 0 {
 		n++
 	}
 	first, last = min(first, e.Request.SeqNo), max(last, e.Request.SeqNo)
-	if last-first+1 == n {
+	switch missing := last - first + 1 - n; missing {
+	case 0:
 		s.unflag(SequenceGap)
-	} else {
-		s.flag(SequenceGap, strconv.Itoa(last-first+1-n)+" messages are missing", e.ReceivedAt)
+	case 1:
+		s.reflag(SequenceGap, "1 message is missing", e.ReceivedAt)
+	default:
+		s.reflag(SequenceGap, strconv.Itoa(missing)+" messages are missing", e.ReceivedAt)
 	}
 	return nil
 }
 
-// contentHash tells messages apart. The sequence number counts only where the station gave it.
+// contentHash tells messages apart by what the station said. Whether a message was kept for a while before it was sent
+// says nothing about the transaction. Of a station without sequence numbers, everything that the translation adds from
+// its own memory is left out: it may have forgotten it when the message is repeated.
 func contentHash(e Event, payload string) string {
-	h := sha256.New()
-	if e.Sequenced {
-		fmt.Fprintf(h, "%s", payload)
-	} else {
-		r := *e.Request
-		r.SeqNo = 0
-		h.Write(ocpp.Marshal(&r))
+	if e.Sequenced && !e.Request.Offline.OK {
+		sum := sha256.Sum256([]byte(payload))
+		return hex.EncodeToString(sum[:12])
 	}
-	return hex.EncodeToString(h.Sum(nil)[:12])
-}
-
-// find gets the session that a message belongs to, nil when there is none.
-func (l *Ledger) find(tx *db.Tx, e Event) (*Session, error) {
-	id := e.Request.TransactionInfo.TransactionID
-	if s := l.cached(e.Station, id); s != nil {
-		return s, nil
-	}
-	s, err := newest(tx, e.Station, id)
-	if err != nil || s != nil || id != "-1" && id != "0" {
-		return s, err
-	}
-	// OCPP 1.6 errata 3.18: a station that was offline at the start may not know the number. The one running session
-	// of the station, and of the token when one is given, is meant.
-	running, err := activeOn(tx, e.Station, 0)
-	if err != nil {
-		return nil, err
-	}
-	var match []*Session
-	for _, r := range running {
-		if e.Request.IDToken == nil || sameToken(r.TokenUID, e.Request.IDToken.IDToken) {
-			match = append(match, r)
+	r := *e.Request
+	r.Offline = ocpp.Opt[bool]{}
+	if !e.Sequenced {
+		r.SeqNo, r.TransactionInfo.TransactionID = 0, ""
+		switch r.EventType {
+		case v21.TransactionEventTypeStarted:
+			r.TriggerReason, r.TransactionInfo.ChargingState, r.TransactionInfo.RemoteStartID = "", ocpp.Opt[v21.ChargingState]{}, ocpp.Opt[int]{}
+		case v21.TransactionEventTypeEnded:
+			r.TriggerReason, r.EVSE = "", nil
 		}
 	}
-	if len(match) != 1 {
-		return nil, nil
-	}
-	match[0].flag(MatchedByPlace, "the station did not know the transaction id", e.ReceivedAt)
-	return match[0], nil
+	sum := sha256.Sum256(ocpp.Marshal(&r))
+	return hex.EncodeToString(sum[:12])
 }
 
 func (l *Ledger) cached(id station.ID, transaction string) *Session {
@@ -293,6 +300,13 @@ func (l *Ledger) forgetOne(s *Session) {
 	}
 }
 
+// drop forgets the running sessions of a station; what their rows lack is in their messages.
+func (l *Ledger) drop(id station.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.live, id)
+}
+
 // Release writes what is ahead of the rows of a station's sessions and forgets it: another node may get the station.
 func (l *Ledger) Release(ctx context.Context, id station.ID) error {
 	defer l.lock(id).Unlock()
@@ -314,13 +328,15 @@ func (l *Ledger) Release(ctx context.Context, id station.ID) error {
 		}
 		return nil
 	})
-	l.mu.Lock()
-	delete(l.live, id)
-	l.mu.Unlock()
+	l.drop(id)
+	if errors.Is(err, errStale) { // another node has the station already, and knows more
+		return nil
+	}
 	return problem.Wrap("write the running sessions", err)
 }
 
 // Recover computes the figures of active sessions again whose row is behind their messages: after a crash, at the start.
+// A session that another node writes meanwhile is that node's business.
 func (l *Ledger) Recover(ctx context.Context) error {
 	active, err := l.allActive(ctx)
 	if err != nil {
@@ -331,17 +347,15 @@ func (l *Ledger) Recover(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		behind := false
-		for _, e := range events {
-			if !e.ReceivedAt.Before(s.updatedAt) {
-				behind = true
-				s.absorb(Event{Organisation: s.Organisation, Station: s.Station, Request: e.Request, ReceivedAt: e.ReceivedAt, Sequenced: s.Sequenced}, e.hash)
-			}
-		}
-		if !behind {
+		now := s.replay(events)
+		if reflect.DeepEqual(now, s) {
 			continue
 		}
-		if err := l.db.Write(ctx, func(tx *db.Tx) error { return update(tx, s) }); err != nil {
+		err = l.db.WriteKey(ctx, string(s.Station), func(tx *db.Tx) error {
+			c := *now
+			return update(tx, &c)
+		})
+		if err != nil && !errors.Is(err, errStale) {
 			return problem.Wrap("write the recovered session", err)
 		}
 	}

@@ -7,6 +7,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +116,18 @@ func (s *Session) unflag(code string) {
 	s.Flags = kept
 }
 
+// reflag gives a flag another text, and sets it when it is not there.
+func (s *Session) reflag(code, text string, at time.Time) {
+	for i, f := range s.Flags {
+		if f.Code == code {
+			s.Flags = slices.Clone(s.Flags) // values that were given out never change
+			s.Flags[i].Text = text
+			return
+		}
+	}
+	s.flag(code, text, at)
+}
+
 func (s *Session) flagged(code string) bool {
 	for _, f := range s.Flags {
 		if f.Code == code {
@@ -149,18 +162,49 @@ func begin(e Event, now time.Time) *Session {
 func (s *Session) absorb(e Event, hash string) (telling bool) {
 	r := e.Request
 	late := r.Timestamp.Before(s.LastEventAt)
+	if s.Sequenced { // the clock may have been put right meanwhile
+		late = r.SeqNo < s.LastSeqNo
+	}
 	before := *s
 	if r.EventType == v21.TransactionEventTypeStarted {
 		s.absorbStart(e, hash)
 	}
+	s.absorbPlace(e)
+	if e.Refusal != "" {
+		s.flag(TokenRefused, e.Refusal, e.ReceivedAt)
+	}
+	if state, ok := r.TransactionInfo.ChargingState.Get(); ok && !late && s.State == Active {
+		s.ChargingState = string(state)
+	}
+	s.absorbMeter(e, hash, before.startHash == "" && s.startHash != "", late)
+	s.checkClock(e)
+	if r.EventType == v21.TransactionEventTypeEnded {
+		s.absorbEnd(e, hash)
+	}
+	if r.Timestamp.After(s.LastEventAt) {
+		s.LastEventAt = r.Timestamp
+	}
+	s.LastSeqNo = max(s.LastSeqNo, r.SeqNo)
+	switch {
+	case s.State == Ended && s.endHash == "": // an assumed end moves with what still comes
+		s.EndedAt = s.LastEventAt
+	case s.startHash == "" && r.Timestamp.Before(s.StartedAt): // and so does an assumed start
+		s.StartedAt = r.Timestamp
+	}
+	return before.State != s.State || before.ChargingState != s.ChargingState || len(before.Flags) != len(s.Flags) ||
+		before.TokenUID != s.TokenUID || before.startHash != s.startHash || before.First != s.First
+}
+
+// absorbPlace takes where, for whom and on whose order the transaction is.
+func (s *Session) absorbPlace(e Event) {
+	r := e.Request
 	if r.EVSE != nil && s.EVSE == 0 {
 		s.EVSE, s.Connector = r.EVSE.ID, r.EVSE.ConnectorID.Or(1)
 	}
-	if r.IDToken != nil && s.TokenUID == "" && !strings.EqualFold(r.IDToken.Type, "NoAuthorization") {
+	// Who starts is whose session it is, even when the end, with a token of the same group, came first.
+	starts := r.EventType == v21.TransactionEventTypeStarted && s.startHash != "" && r.Timestamp.Equal(s.StartedAt)
+	if r.IDToken != nil && (s.TokenUID == "" || starts && s.State == Ended) && !strings.EqualFold(r.IDToken.Type, "NoAuthorization") {
 		s.TokenUID, s.TokenType = r.IDToken.IDToken, r.IDToken.Type
-	}
-	if e.Refusal != "" {
-		s.flag(TokenRefused, e.Refusal, e.ReceivedAt)
 	}
 	if id, ok := r.TransactionInfo.RemoteStartID.Get(); ok {
 		s.RemoteStartID = &id
@@ -168,22 +212,25 @@ func (s *Session) absorb(e Event, hash string) (telling bool) {
 	if id, ok := r.ReservationID.Get(); ok {
 		s.ReservationID = &id
 	}
-	if state, ok := r.TransactionInfo.ChargingState.Get(); ok && !late && s.State == Active {
-		s.ChargingState = string(state)
+}
+
+// absorbMeter takes the readings of a message. Those of the start and of the end are the first and the last, whatever
+// the station's clock said in between. A second end counts for nothing.
+func (s *Session) absorbMeter(e Event, hash string, opening, late bool) {
+	r := e.Request
+	if r.EventType == v21.TransactionEventTypeEnded {
+		if s.endHash != "" && s.endHash != hash {
+			return
+		}
+		if s.endHash == "" && s.Last.Known && s.Last.At.After(r.Timestamp) && hasRegister(r.MeterValue) {
+			s.Last = Register{}
+		}
 	}
 	for i := range r.MeterValue {
-		s.meter(&r.MeterValue[i], e.ReceivedAt)
+		if s.meter(&r.MeterValue[i], opening, !late, r.Offline.Or(false), e.ReceivedAt) {
+			opening = false
+		}
 	}
-	s.checkClock(e)
-	if r.EventType == v21.TransactionEventTypeEnded {
-		s.absorbEnd(e, hash)
-	}
-	if !late {
-		s.LastEventAt = r.Timestamp
-	}
-	s.LastSeqNo = max(s.LastSeqNo, r.SeqNo)
-	return before.State != s.State || before.ChargingState != s.ChargingState || len(before.Flags) != len(s.Flags) ||
-		before.TokenUID != s.TokenUID || before.startHash != s.startHash
 }
 
 func (s *Session) absorbStart(e Event, hash string) {

@@ -98,29 +98,30 @@ func insert(tx *db.Tx, s *Session) error {
 	return err
 }
 
+// errStale means that a row is not as it was read or written last: another node has changed it.
+var errStale = errors.New("the session was changed by another node")
+
+// update writes the row of a session, unless another node has written it since: then the error is errStale.
 func update(tx *db.Tx, s *Session) error {
+	before := s.updatedAt
 	s.updatedAt = tx.Now()
 	values, err := s.row()
 	if err != nil {
 		return err
 	}
 	args := append([]any{s.ID}, values...)
-	args = append(args, db.Micros(s.updatedAt))
-	_, err = tx.Exec(`UPDATE sessions SET evse = $2, connector = $3, token_uid = $4, token_type = $5, state = $6, charging_state = $7,
+	args = append(args, db.Micros(s.updatedAt), db.Micros(before))
+	res, err := tx.Exec(`UPDATE sessions SET evse = $2, connector = $3, token_uid = $4, token_type = $5, state = $6, charging_state = $7,
 		started_at = $8, ended_at = $9, last_event_at = $10, last_seq_no = $11, sequenced = $12, meter_first_mwh = $13,
 		meter_first_at = $14, meter_last_mwh = $15, meter_last_at = $16, power_w = $17, soc = $18, stopped_reason = $19,
-		remote_start_id = $20, reservation_id = $21, start_hash = $22, end_hash = $23, flags = $24, updated_at = $25 WHERE id = $1`, args...)
-	return err
-}
-
-// newest reads the latest session of a transaction id, nil when there is none.
-func newest(tx *db.Tx, id station.ID, transaction string) (*Session, error) {
-	s, err := scan(tx.QueryRow(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND transaction_id = $2
-		ORDER BY created_at DESC LIMIT 1`, string(id), transaction))
-	if errors.Is(err, db.ErrNoRows) {
-		return nil, nil
+		remote_start_id = $20, reservation_id = $21, start_hash = $22, end_hash = $23, flags = $24, updated_at = $25 WHERE id = $1 AND updated_at = $26`, args...)
+	if err != nil {
+		return fmt.Errorf("write the session: %w", err)
 	}
-	return s, err
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, errStale)
+	}
+	return nil
 }
 
 // activeOn reads the active sessions of an EVSE, of the whole station when evse is 0.
@@ -243,12 +244,19 @@ type Stored struct {
 	hash       string
 }
 
+const selectEvents = `SELECT payload, received_at, hash FROM session_events WHERE session_id = $1 ORDER BY at, seq_no, received_at`
+
 // Events reads the messages of a session in the order of the station's time.
 func (l *Ledger) Events(ctx context.Context, id string) ([]Stored, error) {
-	rows, err := l.db.Query(ctx, `SELECT payload, received_at, hash FROM session_events WHERE session_id = $1 ORDER BY at, seq_no, received_at`, id)
+	rows, err := l.db.Query(ctx, selectEvents, id)
 	if err != nil {
 		return nil, problem.Wrap("read the session's messages", err)
 	}
+	events, err := scanEvents(rows)
+	return events, problem.Wrap("read the session's messages", err)
+}
+
+func scanEvents(rows *sql.Rows) ([]Stored, error) {
 	defer rows.Close()
 	var out []Stored
 	for rows.Next() {
@@ -256,13 +264,13 @@ func (l *Ledger) Events(ctx context.Context, id string) ([]Stored, error) {
 		var received int64
 		e := Stored{Request: &v21.TransactionEventRequest{}}
 		if err := rows.Scan(&payload, &received, &e.hash); err != nil {
-			return nil, problem.Wrap("read the session's messages", err)
+			return nil, err
 		}
 		ocpp.Decode(payload, e.Request, false) // written by us: what it broke when it came it still breaks, and is kept
 		e.ReceivedAt = db.Time(received)
 		out = append(out, e)
 	}
-	return out, problem.Wrap("read the session's messages", rows.Err())
+	return out, rows.Err()
 }
 
 // Readings reads the meter values that came outside transactions on an EVSE in [from, to].

@@ -1,0 +1,139 @@
+package session
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"lumela/internal/db"
+	"lumela/internal/station"
+	"lumela/ocpp/v21"
+)
+
+// find gets the session that a message belongs to, as it stands now; nil when there is none. What it gives must not be
+// changed.
+func (l *Ledger) find(tx *db.Tx, e Event, hash string) (*Session, error) {
+	r := e.Request
+	id := r.TransactionInfo.TransactionID
+	if s := l.cached(e.Station, id); s != nil && (!s.flagged(IDReused) || r.Timestamp.After(s.LastEventAt)) {
+		return s, nil
+	}
+	if !e.Sequenced && (id == "-1" || id == "0") && r.EventType != v21.TransactionEventTypeStarted {
+		return l.byPlace(tx, e, hash)
+	}
+	list, err := ofTransaction(tx, e.Station, id)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return l.current(tx, pick(list, r, hash))
+}
+
+// pick chooses between the sessions of one transaction id, newest first: the one that this very start began, else the
+// newest that the message's time does not exclude.
+func pick(list []*Session, r *v21.TransactionEventRequest, hash string) *Session {
+	if r.EventType == v21.TransactionEventTypeStarted {
+		for _, s := range list {
+			if s.startHash == hash {
+				return s
+			}
+		}
+	}
+	for _, s := range list {
+		if !r.Timestamp.Before(s.StartedAt) && (s.endHash == "" || !r.Timestamp.After(s.EndedAt)) {
+			return s
+		}
+	}
+	return list[0]
+}
+
+// byPlace finds the session of a message without a usable transaction id. OCPP 1.6 errata 3.18: a station that was
+// offline at the start may not know the number. The one running session of the station, and of the token when one is
+// given, is meant; or the session that this very message ended before.
+func (l *Ledger) byPlace(tx *db.Tx, e Event, hash string) (*Session, error) {
+	if s, err := endedBy(tx, e.Station, hash); err != nil || s != nil {
+		return s, err
+	}
+	running, err := activeOn(tx, e.Station, 0)
+	if err != nil {
+		return nil, err
+	}
+	var match []*Session
+	for _, s := range running {
+		if e.Request.IDToken == nil || sameToken(s.TokenUID, e.Request.IDToken.IDToken) {
+			match = append(match, s)
+		}
+	}
+	if len(match) != 1 {
+		return nil, nil
+	}
+	now, err := l.current(tx, match[0])
+	if err != nil {
+		return nil, err
+	}
+	s := *now
+	s.flag(MatchedByPlace, "the station did not know the transaction id", e.ReceivedAt)
+	return &s, nil
+}
+
+// current is a session that was read with everything that has been stored of it: as this node holds it, or its row and
+// the messages that the row lacks. A node may have died before it wrote the row.
+func (l *Ledger) current(tx *db.Tx, s *Session) (*Session, error) {
+	if c := l.cached(s.Station, s.TransactionID); c != nil && c.ID == s.ID {
+		return c, nil
+	}
+	if s.State == Ended { // ends are written at once
+		return s, nil
+	}
+	rows, err := tx.Query(selectEvents, s.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the session's messages: %w", err)
+	}
+	events, err := scanEvents(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the session's messages: %w", err)
+	}
+	return s.replay(events), nil
+}
+
+// replay gives the session with messages taken in that it may have taken in already.
+func (s *Session) replay(events []Stored) *Session {
+	c := *s
+	for _, e := range events {
+		c.absorb(Event{Organisation: s.Organisation, Station: s.Station, Request: e.Request, ReceivedAt: e.ReceivedAt, Sequenced: s.Sequenced}, e.hash)
+	}
+	return &c
+}
+
+// mostReuses bounds the sessions of one transaction id that a message is compared with.
+const mostReuses = 20
+
+// ofTransaction reads the sessions of a transaction id, newest first.
+func ofTransaction(tx *db.Tx, id station.ID, transaction string) ([]*Session, error) {
+	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND transaction_id = $2
+		ORDER BY created_at DESC, id DESC LIMIT $3`, string(id), transaction, mostReuses)
+	if err != nil {
+		return nil, fmt.Errorf("read the sessions of a transaction: %w", err)
+	}
+	return scanAll(rows)
+}
+
+// endedBy reads the session that a message ended, nil when there is none.
+func endedBy(tx *db.Tx, id station.ID, hash string) (*Session, error) {
+	s, err := scan(tx.QueryRow(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND end_hash = $2
+		ORDER BY created_at DESC LIMIT 1`, string(id), hash))
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// isStored reports whether a message is among those of a session.
+func isStored(tx *db.Tx, session string, at time.Time, hash string) (bool, error) {
+	var one int
+	err := tx.QueryRow(`SELECT 1 FROM session_events WHERE session_id = $1 AND at = $2 AND hash = $3`, session, db.Micros(at), hash).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
