@@ -113,7 +113,7 @@ func evseViews(st *Station, connectors []ConnectorState, running map[Place]Runni
 	evses := []EVSEView{}
 	for _, c := range connectors {
 		if len(evses) == 0 || evses[len(evses)-1].ID != c.EVSE {
-			e := EVSEView{ID: c.EVSE, Status: "Available"}
+			e := EVSEView{ID: c.EVSE}
 			if r, ok := running[Place{st.ID, c.EVSE}]; ok {
 				e.Session = &r
 			}
@@ -125,7 +125,7 @@ func evseViews(st *Station, connectors []ConnectorState, running map[Place]Runni
 			v.Detail = e.Session.ChargingState
 		}
 		e.Connectors = append(e.Connectors, v)
-		e.Status = worse(e.Status, v.Status, len(e.Connectors) == 1)
+		e.Status = stronger(e.Status, v.Status)
 	}
 	if !st.Online() {
 		for i := range evses {
@@ -135,19 +135,17 @@ func evseViews(st *Station, connectors []ConnectorState, running map[Place]Runni
 	return evses
 }
 
-// worse is the state of an EVSE from the states of its connectors: an occupied connector occupies the EVSE, since only
-// one can be used at a time; a fault or unavailability counts when all connectors have it.
-func worse(evse, connector string, first bool) string {
-	if first || connector == "Occupied" {
+// strength orders the states of connectors by what they mean for their EVSE: an occupied connector occupies it, since
+// only one can be used at a time; one that can be used makes it usable; a fault or unavailability counts when no
+// connector can be used.
+var strength = map[string]int{"Unavailable": 1, "Faulted": 2, "Available": 3, "Reserved": 4, "Occupied": 5}
+
+// stronger is the state of an EVSE that is in the state evse ("" for none yet) and has one more connector.
+func stronger(evse, connector string) string {
+	if evse == "" || strength[connector] > strength[evse] {
 		return connector
 	}
-	if evse == "Occupied" || evse == connector {
-		return evse
-	}
-	if connector == "Reserved" || evse == "Reserved" {
-		return "Reserved"
-	}
-	return "Available"
+	return evse
 }
 
 func (s *Stations) recordNotice(tx *db.Tx, organisation string, id ID, n Notice) {
@@ -321,8 +319,12 @@ func (s *Stations) create(ctx context.Context, in *createStationInput) (*createS
 	if _, err := s.Get(ctx, st.ID); err == nil {
 		return nil, problem.New(problem.Conflict, "there is a station %s already", st.ID)
 	}
-	if st, err = s.add(ctx, st); err != nil {
+	known, err := s.add(ctx, st)
+	if err != nil {
 		return nil, err
+	}
+	if known != st { // made since we looked: its password is not the one that would be shown here
+		return nil, problem.New(problem.Conflict, "there is a station %s already", st.ID)
 	}
 	out.Body.View = st.view()
 	return out, nil

@@ -90,6 +90,10 @@ func keepVariables(tx *db.Tx, id ID, vars []Variable) error {
 }
 
 func keepVariable(tx *db.Tx, id ID, v *Variable) error {
+	value := v.Value
+	if SecretVariable(v.Variable) {
+		value = ""
+	}
 	_, err := tx.Exec(`INSERT INTO variables (station_id, component, component_instance, evse, connector, variable, variable_instance,
 		attribute, value, mutability, data_type, unit, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (station_id, component, component_instance, evse, connector, variable, variable_instance, attribute) DO UPDATE SET
@@ -97,7 +101,7 @@ func keepVariable(tx *db.Tx, id ID, v *Variable) error {
 			mutability = CASE WHEN excluded.mutability = '' THEN variables.mutability ELSE excluded.mutability END,
 			data_type = CASE WHEN excluded.data_type = '' THEN variables.data_type ELSE excluded.data_type END,
 			unit = CASE WHEN excluded.unit = '' THEN variables.unit ELSE excluded.unit END`,
-		string(id), v.Component, v.ComponentInstance, v.EVSE, v.Connector, v.Variable, v.VariableInstance, v.Attribute, v.Value,
+		string(id), v.Component, v.ComponentInstance, v.EVSE, v.Connector, v.Variable, v.VariableInstance, v.Attribute, value,
 		v.Mutability, v.DataType, v.Unit, db.Micros(tx.Now()))
 	if err != nil || v.EVSE == 0 || v.Connector == 0 || !strings.EqualFold(v.Component, "Connector") || !strings.EqualFold(v.Variable, "ConnectorType") {
 		return err

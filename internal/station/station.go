@@ -166,7 +166,7 @@ func (s *Stations) Authenticate(ctx context.Context, id string, v ocpp.Version, 
 	}
 	st, err := s.Get(ctx, ID(id))
 	if problem.Is(err, problem.NotFound) {
-		return s.newcomer(ctx, ID(id), c)
+		return s.newcomer(ctx, ID(id), v, c)
 	}
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (s *Stations) Authenticate(ctx context.Context, id string, v ocpp.Version, 
 }
 
 // newcomer admits an unknown station as the policy says.
-func (s *Stations) newcomer(ctx context.Context, id ID, c Credentials) (*Station, error) {
+func (s *Stations) newcomer(ctx context.Context, id ID, v ocpp.Version, c Credentials) (*Station, error) {
 	st := &Station{ID: id, Organisation: s.home}
 	switch s.policy {
 	case Approve:
@@ -196,7 +196,11 @@ func (s *Stations) newcomer(ctx context.Context, id ID, c Credentials) (*Station
 		}
 		st.SecurityProfile = 3
 	}
-	return s.add(ctx, st)
+	known, err := s.add(ctx, st)
+	if err != nil || known == st {
+		return known, err
+	}
+	return known, known.check(v, c) // somebody else was first with this id, perhaps with another password
 }
 
 func profileFor(c Credentials) int {
@@ -288,8 +292,8 @@ func NewPassword() string {
 
 // ParseBasic reads an Authorization header of HTTP Basic. The password may hold any bytes.
 func ParseBasic(header string) (user, password string, ok bool) {
-	text, found := strings.CutPrefix(header, "Basic ")
-	if !found {
+	scheme, text, found := strings.Cut(header, " ")
+	if !found || !strings.EqualFold(scheme, "Basic") {
 		return "", "", false
 	}
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))

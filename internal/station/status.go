@@ -2,6 +2,7 @@ package station
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -33,15 +34,19 @@ func (s *Stations) Status(ctx context.Context, organisation string, id ID, c Con
 	err := s.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
 		tx.Append(insertHistory, string(id), db.Micros(tx.Now()), newID(), c.EVSE, c.Connector, string(c.Status), c.Detail,
 			c.ErrorCode, c.ErrorInfo, db.Micros(c.At))
-		res, err := tx.Exec(`INSERT INTO connectors (station_id, evse, connector, status, detail, error_code, error_info, type, at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)
+		// A report of the device model may have told the type of the plug before the connector was heard of.
+		err := tx.QueryRow(`INSERT INTO connectors (station_id, evse, connector, status, detail, error_code, error_info, type, at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, COALESCE((SELECT value FROM variables WHERE station_id = $1 AND component = 'Connector'
+				AND component_instance = '' AND evse = $2 AND connector = $3 AND variable = 'ConnectorType' AND variable_instance = ''
+				AND attribute = 'Actual'), ''), $8)
 			ON CONFLICT (station_id, evse, connector) DO UPDATE SET status = excluded.status, detail = excluded.detail, at = excluded.at
-			WHERE connectors.at <= excluded.at`,
-			string(id), c.EVSE, c.Connector, string(c.Status), c.Detail, c.ErrorCode, c.ErrorInfo, db.Micros(c.At))
-		if err != nil {
-			return err
+			WHERE connectors.at <= excluded.at RETURNING error_code, error_info`,
+			string(id), c.EVSE, c.Connector, string(c.Status), c.Detail, c.ErrorCode, c.ErrorInfo, db.Micros(c.At)).
+			Scan(&c.ErrorCode, &c.ErrorInfo) // a problem lasts until its end is reported
+		if errors.Is(err, db.ErrNoRows) {
+			return nil // the present state is newer
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
+		if err != nil {
 			return err
 		}
 		s.events.Record(tx, event.New(event.ConnectorStatus, organisation, string(id), tx.Now(), c.event()))

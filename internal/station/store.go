@@ -223,10 +223,37 @@ func (s *Stations) NodeLost(ctx context.Context, node string, at time.Time) erro
 			node, db.Micros(at)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE stations SET connected_at = NULL, link_id = '', link_node = '' WHERE link_node = $1`, node)
-		return err
+		lost, err := s.linkedTo(tx, node)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`UPDATE stations SET connected_at = NULL, link_id = '', link_node = '' WHERE link_node = $1`, node); err != nil {
+			return err
+		}
+		for _, st := range lost { // streams that resume must hear of it
+			s.events.Record(tx, event.New(event.StationOffline, st.Organisation, string(st.ID), tx.Now(),
+				map[string]any{"reason": "node lost", "lastSeen": moment(st.LastSeenAt)}))
+		}
+		return nil
 	})
 	return problem.Wrap("record the lost node", err)
+}
+
+func (s *Stations) linkedTo(tx *db.Tx, node string) ([]*Station, error) {
+	rows, err := tx.Query(`SELECT `+stationColumns+` FROM stations WHERE link_node = $1`, node)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []*Station
+	for rows.Next() {
+		st, err := scanStation(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, st)
+	}
+	return out, rows.Err()
 }
 
 // Boot is what a station says of itself when it starts.
@@ -280,8 +307,10 @@ func (s *Stations) List(ctx context.Context, organisation string, f Filter) ([]*
 		where = append(where, strings.ReplaceAll(cond, "?", fmt.Sprintf("$%d", len(args))))
 	}
 	if f.Search != "" {
-		pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(f.Search)) + "%"
-		add(`(LOWER(id) LIKE ? ESCAPE '\' OR LOWER(vendor) LIKE ? ESCAPE '\' OR LOWER(model) LIKE ? ESCAPE '\' OR LOWER(serial_number) LIKE ? ESCAPE '\')`, pattern)
+		pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(f.Search) + "%"
+		// Both sides by the same LOWER: SQLite's leaves alone what is not ASCII, Go's does not.
+		add(`(LOWER(id) LIKE LOWER(?) ESCAPE '\' OR LOWER(vendor) LIKE LOWER(?) ESCAPE '\' OR LOWER(model) LIKE LOWER(?) ESCAPE '\'
+			OR LOWER(serial_number) LIKE LOWER(?) ESCAPE '\')`, pattern)
 	}
 	if f.Admission != "" {
 		add("admission = ?", string(f.Admission))
