@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,11 +77,15 @@ type Commands struct {
 	caller   Caller
 	log      *slog.Logger
 	observe  Observer
+
+	mu         sync.Mutex
+	delivering map[station.ID]bool // stations that Deliver runs for; true: it must look again
 }
 
 // New makes the sender. observe may be nil.
 func New(d *db.DB, events *event.Log, stations *station.Stations, caller Caller, log *slog.Logger, observe Observer) *Commands {
-	return &Commands{db: d, events: events, stations: stations, caller: caller, log: log, observe: observe}
+	return &Commands{db: d, events: events, stations: stations, caller: caller, log: log, observe: observe,
+		delivering: map[station.ID]bool{}}
 }
 
 // Bounds of waiting.
@@ -134,14 +139,25 @@ func (c *Commands) Send(ctx context.Context, p account.Principal, o Order) (*Com
 	}
 	res, err := c.run(ctx, cmd, o.Request, o.Wait)
 	if o.Queue && problem.Is(err, problem.Offline) {
-		cmd.Status = Queued
-		return cmd, Result{}, c.finish(context.WithoutCancel(ctx), cmd)
+		return cmd, Result{}, c.enqueue(context.WithoutCancel(ctx), cmd)
 	}
 	c.settle(cmd, res, err)
 	if ferr := c.finish(context.WithoutCancel(ctx), cmd); ferr != nil {
 		return cmd, res, errors.Join(err, ferr)
 	}
 	return cmd, res, err
+}
+
+// enqueue keeps a command until its station comes back. It may have done so meanwhile and found nothing waiting.
+func (c *Commands) enqueue(ctx context.Context, cmd *Command) error {
+	cmd.Status = Queued
+	if err := c.finish(ctx, cmd); err != nil {
+		return err
+	}
+	if st, err := c.stations.Get(ctx, cmd.Station); err == nil && st.Online() {
+		go c.Deliver(ctx, cmd.Organisation, cmd.Station)
+	}
+	return nil
 }
 
 // run makes the call and lets the observer hear of the answer.
@@ -159,22 +175,45 @@ func (c *Commands) run(ctx context.Context, cmd *Command, req ocpp.Request, wait
 func (c *Commands) settle(cmd *Command, res Result, err error) {
 	cmd.Translation, cmd.FinishedAt = res.Notes, time.Now()
 	if res.Response != nil {
-		cmd.Response = string(ocpp.Marshal(res.Response))
+		cmd.Response = publicResponse(res.Response)
 	}
 	switch {
 	case err == nil:
 		cmd.Status = OK
-	case problem.Is(err, problem.Timeout):
+	case problem.Of(err).Kind == problem.Timeout:
 		cmd.Status, cmd.Error = Unclear, problem.Of(err).Text
 	default:
 		cmd.Status, cmd.Error = Failed, problem.Of(err).Text
 	}
 }
 
-// Deliver sends the commands that wait for a station, in their order, until it is offline again or none is left.
+// Deliver sends the commands that wait for a station, in their order, until it is offline again or none is left. While
+// it runs for a station, a second call only makes it look again.
 func (c *Commands) Deliver(ctx context.Context, organisation string, id station.ID) {
+	c.mu.Lock()
+	if _, runs := c.delivering[id]; runs {
+		c.delivering[id] = true
+		c.mu.Unlock()
+		return
+	}
+	c.delivering[id] = false
+	c.mu.Unlock()
 	for {
-		cmd, payload, err := c.nextQueued(ctx, id)
+		c.deliverAll(ctx, organisation, id)
+		c.mu.Lock()
+		if !c.delivering[id] {
+			delete(c.delivering, id)
+			c.mu.Unlock()
+			return
+		}
+		c.delivering[id] = false
+		c.mu.Unlock()
+	}
+}
+
+func (c *Commands) deliverAll(ctx context.Context, organisation string, id station.ID) {
+	for {
+		cmd, payload, err := c.nextQueued(ctx, organisation, id)
 		if err != nil {
 			c.log.Error("queued command not read", "station", id, "error", err)
 			return
@@ -182,13 +221,17 @@ func (c *Commands) Deliver(ctx context.Context, organisation string, id station.
 		if cmd == nil {
 			return
 		}
+		offline := false
 		if time.Now().After(cmd.ExpiresAt) {
 			cmd.Status, cmd.Error, cmd.FinishedAt = Expired, "the station did not come back in time", time.Now()
-		} else if offline := c.deliverOne(ctx, cmd, payload); offline {
+		} else if offline = c.deliverOne(ctx, cmd, payload); offline {
+			cmd.Status = Queued
+		}
+		if err := c.finish(context.WithoutCancel(ctx), cmd); err != nil {
+			c.log.Error("queued command not finished", "station", id, "error", err)
 			return
 		}
-		if err := c.finish(ctx, cmd); err != nil {
-			c.log.Error("queued command not finished", "station", id, "error", err)
+		if offline {
 			return
 		}
 	}
@@ -206,22 +249,6 @@ func (c *Commands) deliverOne(ctx context.Context, cmd *Command, payload string)
 	}
 	c.settle(cmd, res, err)
 	return false
-}
-
-// publicPayload is the payload without secrets, for the record.
-func publicPayload(req ocpp.Request) string {
-	set, ok := req.(*v21.SetVariablesRequest)
-	if !ok {
-		return string(ocpp.Marshal(req))
-	}
-	blanked := *set
-	blanked.SetVariableData = append([]v21.SetVariableData(nil), set.SetVariableData...)
-	for i := range blanked.SetVariableData {
-		if station.SecretVariable(blanked.SetVariableData[i].Variable.Name) {
-			blanked.SetVariableData[i].AttributeValue = "********"
-		}
-	}
-	return string(ocpp.Marshal(&blanked))
 }
 
 // View is a command as the API shows it.

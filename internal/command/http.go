@@ -130,7 +130,7 @@ func (c *Commands) list(ctx context.Context, in *listInput) (*page.Output[View],
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.List(ctx, st.ID, parts[0], in.Limit+1)
+	list, err := c.List(ctx, p.Organisation, st.ID, parts[0], in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

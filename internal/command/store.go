@@ -91,12 +91,10 @@ func (c *Commands) Get(ctx context.Context, organisation, id string) (*Command, 
 	return cmd.public(), nil
 }
 
-// List reads the commands of a station, newest first, before an id.
-func (c *Commands) List(ctx context.Context, id station.ID, before string, limit int) ([]*Command, error) {
-	if before == "" {
-		before = "~" // after every UUID
-	}
-	rows, err := c.db.Query(ctx, `SELECT `+columns+` FROM commands WHERE station_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, string(id), before, limit)
+// List reads the commands that an organisation has sent to a station, newest first, before an id.
+func (c *Commands) List(ctx context.Context, organisation string, id station.ID, before string, limit int) ([]*Command, error) {
+	rows, err := c.db.Query(ctx, `SELECT `+columns+` FROM commands WHERE station_id = $1 AND organisation_id = $2 AND ($3 = '' OR id < $3)
+		ORDER BY id DESC LIMIT $4`, string(id), organisation, before, limit)
 	if err != nil {
 		return nil, problem.Wrap("list the commands", err)
 	}
@@ -112,17 +110,30 @@ func (c *Commands) List(ctx context.Context, id station.ID, before string, limit
 	return out, problem.Wrap("list the commands", rows.Err())
 }
 
-// nextQueued claims the oldest queued command of a station; nil when there is none.
-func (c *Commands) nextQueued(ctx context.Context, id station.ID) (*Command, string, error) {
+// nextQueued claims the oldest queued command of a station, so that no other node sends it too; nil when there is none.
+func (c *Commands) nextQueued(ctx context.Context, organisation string, id station.ID) (*Command, string, error) {
 	var cmd *Command
 	err := c.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
 		var err error
-		cmd, err = scan(tx.QueryRow(`SELECT `+columns+` FROM commands WHERE station_id = $1 AND status = 'queued' ORDER BY created_at, id LIMIT 1`, string(id)))
+		cmd, err = scan(tx.QueryRow(`SELECT `+columns+` FROM commands WHERE station_id = $1 AND organisation_id = $2 AND status = 'queued'
+			ORDER BY created_at, id LIMIT 1`, string(id), organisation))
 		if errors.Is(err, db.ErrNoRows) {
 			cmd = nil
 			return nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		cmd.Status = Sent
+		res, err := tx.Exec(`UPDATE commands SET status = 'sent' WHERE id = $1 AND status = 'queued'`, cmd.ID)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 { // another node was first, it goes on with the rest
+			cmd = nil
+			return err
+		}
+		return nil
 	})
 	if err != nil || cmd == nil {
 		return nil, "", problem.Wrap("read the queued commands", err)
