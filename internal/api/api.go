@@ -7,8 +7,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -125,6 +127,10 @@ func fallback(mux *http.ServeMux) http.Handler {
 			problem.WriteHTTP(w, problem.New(problem.TooMany, "the request is larger than %d bytes", maxBody))
 			return
 		}
+		if !storable(r.URL) { // PostgreSQL takes no such text
+			problem.WriteHTTP(w, problem.New(problem.Invalid, "the address holds NUL or what is not UTF-8"))
+			return
+		}
 		// The API takes nothing but JSON: what a client forgets to say, or says by the default of its tool, is that.
 		if typ := r.Header.Get("Content-Type"); typ == "" || strings.HasPrefix(typ, "application/x-www-form-urlencoded") {
 			r.Header.Set("Content-Type", "application/json")
@@ -134,6 +140,12 @@ func fallback(mux *http.ServeMux) http.Handler {
 }
 
 const maxBody = 8 << 20
+
+// storable reports whether the path and the query of an address are text.
+func storable(u *url.URL) bool {
+	query, err := url.QueryUnescape(u.RawQuery)
+	return err == nil && utf8.ValidString(u.Path) && utf8.ValidString(query) && !strings.ContainsRune(u.Path+query, 0)
+}
 
 // problemWriter turns the plain-text 404 and 405 of the router into problems.
 type problemWriter struct {

@@ -42,6 +42,10 @@ func (i *idempotency) middleware(next http.Handler) http.Handler {
 			problem.WriteHTTP(w, problem.Field("Idempotency-Key", "must have at most %d bytes", maxKeySize))
 			return
 		}
+		if strings.ContainsFunc(key, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+			problem.WriteHTTP(w, problem.Field("Idempotency-Key", "must be printable ASCII"))
+			return
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			problem.WriteHTTP(w, problem.Field("body", "cannot be read: %s", err))
