@@ -1,3 +1,9 @@
+// Package ocppgo proves that stations of github.com/lorenzodonini/ocpp-go charge through Lumela: the real program is
+// started, the library plays charge points of OCPP 1.6 and charging stations of OCPP 2.0.1, and what the API shows and
+// the library receives is compared field by field.
+//
+// The go command does not see that these tests depend on the program: run them with -count=1, or name the program by
+// LUMELA_BIN.
 package ocppgo
 
 import (
@@ -61,6 +67,35 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 		t.Fatalf("%s did not come", what)
 	}
 	panic("unreachable")
+}
+
+// follower does what follows from an answered request, outside of the goroutine that reads. The library does not bear
+// that a station is stopped while it sends.
+type follower struct {
+	mu      sync.Mutex
+	leaving bool
+	running sync.WaitGroup
+}
+
+// later runs f soon, unless the station is leaving.
+func (f *follower) later(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.leaving {
+		f.running.Go(do)
+	}
+}
+
+// leave waits for what runs and then stops the station, once.
+func (f *follower) leave(stop func()) {
+	f.mu.Lock()
+	first := !f.leaving
+	f.leaving = true
+	f.mu.Unlock()
+	f.running.Wait()
+	if first {
+		stop()
+	}
 }
 
 var names atomic.Int64

@@ -19,6 +19,7 @@ import (
 type point16 struct {
 	ocpp16.ChargePoint
 	inbox
+	follower
 	id string
 
 	start chan *core.RemoteStartTransactionRequest
@@ -66,7 +67,7 @@ func (p *point16) connect(t *testing.T) {
 	if err := p.Start(lumela.Socket); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Stop)
+	t.Cleanup(func() { p.leave(p.Stop) })
 	boot := must[*core.BootNotificationConfirmation](t)(p.BootNotification("Wallbox 11", "ACME", func(r *core.BootNotificationRequest) {
 		r.ChargePointSerialNumber, r.FirmwareVersion = "SN-"+p.id, "1.4.2"
 	}))
@@ -93,9 +94,9 @@ func (p *point16) OnChangeAvailability(r *core.ChangeAvailabilityRequest) (*core
 	if r.Type == core.AvailabilityTypeInoperative {
 		status = core.ChargePointStatusUnavailable
 	}
-	go func() { // an error shows as a state that never comes
+	p.later(func() { // an error shows as a state that never comes
 		_, _ = p.StatusNotification(1, core.NoError, status, func(n *core.StatusNotificationRequest) { n.Timestamp = types.Now() })
-	}()
+	})
 	return core.NewChangeAvailabilityConfirmation(core.AvailabilityStatusAccepted), nil
 }
 
@@ -193,7 +194,7 @@ func (p *point16) OnCancelReservation(r *reservation.CancelReservationRequest) (
 func (p *point16) OnTriggerMessage(r *remotetrigger.TriggerMessageRequest) (*remotetrigger.TriggerMessageConfirmation, error) {
 	p.add(r)
 	if r.RequestedMessage == core.HeartbeatFeatureName {
-		go func() { _, _ = p.Heartbeat() }() // an error shows as a frame that never comes
+		p.later(func() { _, _ = p.Heartbeat() }) // an error shows as a frame that never comes
 	}
 	return remotetrigger.NewTriggerMessageConfirmation(remotetrigger.TriggerMessageStatusAccepted), nil
 }

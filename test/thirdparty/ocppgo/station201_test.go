@@ -21,6 +21,7 @@ import (
 type station201 struct {
 	ocpp2.ChargingStation
 	inbox
+	follower
 	id string
 
 	start chan *remotecontrol.RequestStartTransactionRequest
@@ -77,7 +78,7 @@ func (s *station201) connect(t *testing.T) {
 	if err := s.Start(lumela.Socket); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Stop)
+	t.Cleanup(func() { s.leave(s.Stop) })
 	boot := must[*provisioning.BootNotificationResponse](t)(s.BootNotification(provisioning.BootReasonPowerUp, "Tower 22", "ACME",
 		func(r *provisioning.BootNotificationRequest) {
 			r.ChargingStation.SerialNumber, r.ChargingStation.FirmwareVersion = "SN-"+s.id, "2.5.0"
@@ -100,13 +101,13 @@ func (s *station201) OnGetBaseReport(r *provisioning.GetBaseReportRequest) (*pro
 	s.settings.Lock()
 	model := append([]provisioning.ReportData(nil), s.model...)
 	s.settings.Unlock()
-	go func() { // one part for each variable; an error shows as a variable that never comes
+	s.later(func() { // one part for each variable; an error shows as a variable that never comes
 		for i := range model {
 			_, _ = s.NotifyReport(r.RequestID, types.Now(), i, func(n *provisioning.NotifyReportRequest) {
 				n.ReportData, n.Tbc = model[i:i+1], i < len(model)-1
 			})
 		}
-	}()
+	})
 	return provisioning.NewGetBaseReportResponse(types.GenericDeviceModelStatusAccepted), nil
 }
 
@@ -199,7 +200,7 @@ func (s *station201) OnRequestStopTransaction(r *remotecontrol.RequestStopTransa
 func (s *station201) OnTriggerMessage(r *remotecontrol.TriggerMessageRequest) (*remotecontrol.TriggerMessageResponse, error) {
 	s.add(r)
 	if r.RequestedMessage == remotecontrol.MessageTriggerHeartbeat {
-		go func() { _, _ = s.Heartbeat() }() // an error shows as a frame that never comes
+		s.later(func() { _, _ = s.Heartbeat() }) // an error shows as a frame that never comes
 	}
 	return remotecontrol.NewTriggerMessageResponse(remotecontrol.TriggerMessageStatusAccepted), nil
 }
@@ -215,7 +216,7 @@ func (s *station201) OnChangeAvailability(r *availability.ChangeAvailabilityRequ
 	if r.OperationalStatus == availability.OperationalStatusInoperative {
 		status = availability.ConnectorStatusUnavailable
 	}
-	go func() { _, _ = s.StatusNotification(types.Now(), status, 1, 1) }() // an error shows as a state that never comes
+	s.later(func() { _, _ = s.StatusNotification(types.Now(), status, 1, 1) }) // an error shows as a state that never comes
 	return availability.NewChangeAvailabilityResponse(availability.ChangeAvailabilityStatusAccepted), nil
 }
 

@@ -3,6 +3,7 @@ package ocppgo
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -135,7 +136,10 @@ func TestRemoteCharge16(t *testing.T) {
 	p := connect16(t, fresh("GO16-REMOTE"))
 	token := fresh("REMOTE16")
 	lumela.AddToken(t, token, "", "active")
-	lumela.Send(t, p.id, "RequestStartTransaction", `{"remoteStartId":77,"evseId":1,"idToken":{"idToken":"`+token+`","type":"Central"}}`, `{"status":"Accepted"}`)
+	sent := lumela.Send(t, p.id, "RequestStartTransaction", `{"remoteStartId":77,"evseId":1,"idToken":{"idToken":"`+token+`","type":"Central"}}`, `{"status":"Accepted"}`)
+	if !slices.ContainsFunc(sent.Translation, func(n node.Note) bool { return n.Kind == "lost" && n.Field == "idToken.type" }) {
+		t.Errorf("nobody was told that 1.6 has no types of tokens: %+v", sent.Translation)
+	}
 	asked := await(t, "the remote start", p.start)
 	if diff := cmp.Diff(&core.RemoteStartTransactionRequest{ConnectorId: ptr(1), IdTag: token}, asked); diff != "" {
 		t.Errorf("RemoteStartTransaction (-want +got):\n%s", diff)

@@ -227,6 +227,7 @@ func TestCommands201(t *testing.T) {
 		}
 	}
 	checkFrames(t, s.id, "Heartbeat", "in", 1)
+	checkNullNoted(t, s.id)
 	for _, step := range []struct {
 		to     availability.OperationalStatus
 		status string
@@ -237,6 +238,17 @@ func TestCommands201(t *testing.T) {
 			t.Errorf("ChangeAvailability (-want +got):\n%s", diff)
 		}
 		awaitState(t, s.id, step.status, "")
+	}
+}
+
+// checkNullNoted demands that the library's null for an absent statusInfo, which the schema does not allow, is taken as
+// absent and written down.
+func checkNullNoted(t *testing.T, station string) {
+	t.Helper()
+	for _, f := range lumela.Frames(t, station, "Reset") {
+		if f.Type == "CALLRESULT" && (len(f.Notes) != 1 || f.Notes[0].Kind != "warning" || !strings.Contains(f.Notes[0].Text, "statusInfo")) {
+			t.Errorf("notes of %s: %+v", f.Text, f.Notes)
+		}
 	}
 }
 

@@ -1,3 +1,7 @@
+// Package ocpprpc proves that stations of the npm package ocpp-rpc charge through Lumela, in the strict mode in which the
+// library checks every frame that Lumela sends against the schemas of OCPP 1.6 and 2.0.1.
+//
+// The go command does not see that these tests depend on the program: run them with -count=1.
 package ocpprpc
 
 import (
