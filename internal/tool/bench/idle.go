@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -23,6 +24,7 @@ type IdleFigures struct {
 	AgainRSS   float64 `json:"againSettledRssBytes"` // all have been there before
 	AgainHeap  float64 `json:"againHeapBytes"`
 	AgainStack float64 `json:"againStackBytes"`
+	LeftHeap   float64 `json:"leftHeapBytes"` // what stays when all have left, above the node's start
 	Aim        float64 `json:"aimBytes"`
 }
 
@@ -91,6 +93,11 @@ func idle(o *options, p *process, v load.Version) (*IdleFigures, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.profiles != "" { // what stays behind
+		if err := p.save("heap", filepath.Join(o.profiles, "left-"+string(v)+".heap.pprof")); err != nil {
+			return nil, err
+		}
+	}
 	again, err := visit(o, p, v, "")
 	if err != nil {
 		return nil, err
@@ -98,7 +105,8 @@ func idle(o *options, p *process, v load.Version) (*IdleFigures, error) {
 	each := func(with, without float64) float64 { return math.Round((with - without) / float64(o.stations)) }
 	return &IdleFigures{Version: string(v), Stations: o.stations, StartRSS: start.rss, RSS: each(first.found, start.found),
 		Settled: each(first.rss, start.rss), Heap: each(first.heap, start.heap), Stack: each(first.stack, start.stack),
-		AgainRSS: each(again.rss, empty.rss), AgainHeap: each(again.heap, empty.heap), AgainStack: each(again.stack, empty.stack), Aim: aimIdle}, nil
+		AgainRSS: each(again.rss, empty.rss), AgainHeap: each(again.heap, empty.heap), AgainStack: each(again.stack, empty.stack),
+		LeftHeap: each(empty.heap, start.heap), Aim: aimIdle}, nil
 }
 
 // visit connects and boots all stations, waits until the node has nothing more to ask them, reads its memory, and lets
@@ -119,7 +127,8 @@ func visit(o *options, p *process, v load.Version, profile string) (memory, erro
 		}
 		m, err := p.memory()
 		if err == nil && o.profiles != "" && profile != "" {
-			err = p.save("heap", filepath.Join(o.profiles, profile+".heap.pprof"))
+			err = errors.Join(p.save("heap", filepath.Join(o.profiles, profile+".heap.pprof")),
+				p.save("goroutine", filepath.Join(o.profiles, profile+".goroutine.pprof")))
 		}
 		return m, err
 	}()
