@@ -19,12 +19,13 @@ type IdleFigures struct {
 	StartRSS   float64 `json:"startRssBytes"`   // of the node, without stations
 	RSS        float64 `json:"rssBytes"`        // as it is
 	Settled    float64 `json:"settledRssBytes"` // after a collection, free memory given back
-	Heap       float64 `json:"heapBytes"`
+	Heap       float64 `json:"heapBytes"` // spans in use
+	Live       float64 `json:"liveBytes"` // objects in them
 	Stack      float64 `json:"stackBytes"`
 	AgainRSS   float64 `json:"againSettledRssBytes"` // all have been there before
 	AgainHeap  float64 `json:"againHeapBytes"`
 	AgainStack float64 `json:"againStackBytes"`
-	LeftHeap   float64 `json:"leftHeapBytes"` // what stays when all have left, above the node's start
+	LeftHeap   float64 `json:"leftHeapBytes"` // objects that stay when all have left, above the node's start
 	Aim        float64 `json:"aimBytes"`
 }
 
@@ -65,19 +66,21 @@ func measureIdle(o *options) ([]IdleFigures, error) {
 }
 
 // memory is what a node uses.
-type memory struct{ found, rss, heap, stack float64 }
+type memory struct{ found, rss, heap, live, stack float64 }
 
 func (p *process) memory() (memory, error) {
 	found, err := p.metrics()
 	if err != nil {
 		return memory{}, err
 	}
-	if err := p.settle(); err != nil {
-		return memory{}, err
+	for range 4 { // each collection halves a stack at most
+		if err := p.settle(); err != nil {
+			return memory{}, err
+		}
 	}
 	m, err := p.metrics()
 	return memory{found["process_resident_memory_bytes"], m["process_resident_memory_bytes"],
-		m["go_memstats_heap_inuse_bytes"], m["go_memstats_stack_inuse_bytes"]}, err
+		m["go_memstats_heap_inuse_bytes"], m["go_memstats_heap_alloc_bytes"], m["go_memstats_stack_inuse_bytes"]}, err
 }
 
 func idle(o *options, p *process, v load.Version) (*IdleFigures, error) {
@@ -104,9 +107,10 @@ func idle(o *options, p *process, v load.Version) (*IdleFigures, error) {
 	}
 	each := func(with, without float64) float64 { return math.Round((with - without) / float64(o.stations)) }
 	return &IdleFigures{Version: string(v), Stations: o.stations, StartRSS: start.rss, RSS: each(first.found, start.found),
-		Settled: each(first.rss, start.rss), Heap: each(first.heap, start.heap), Stack: each(first.stack, start.stack),
+		Settled: each(first.rss, start.rss), Heap: each(first.heap, start.heap),
+		Live: each(first.live, start.live), Stack: each(first.stack, start.stack),
 		AgainRSS: each(again.rss, empty.rss), AgainHeap: each(again.heap, empty.heap), AgainStack: each(again.stack, empty.stack),
-		LeftHeap: each(empty.heap, start.heap), Aim: aimIdle}, nil
+		LeftHeap: each(empty.live, start.live), Aim: aimIdle}, nil
 }
 
 // visit connects and boots all stations, waits until the node has nothing more to ask them, reads its memory, and lets

@@ -128,12 +128,12 @@ func orDash(v float64) string {
 }
 
 func printIdle(w io.Writer, figures []IdleFigures) {
-	lines := []string{"OCPP\tstations\tnode alone MiB\tRSS\tRSS settled\theap\tstack\tagain: RSS\theap\tstack\theap left\taim"}
+	lines := []string{"OCPP\tstations\tnode alone MiB\tRSS\tRSS settled\theap\tlive\tstack\tagain: RSS\theap\tstack\tlive left\taim"}
 	for _, f := range figures {
-		lines = append(lines, fmt.Sprintf("%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f", f.Version, f.Stations, math.Round(f.StartRSS/(1<<20)),
-			f.RSS, f.Settled, f.Heap, f.Stack, f.AgainRSS, f.AgainHeap, f.AgainStack, f.LeftHeap, f.Aim))
+		lines = append(lines, fmt.Sprintf("%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f", f.Version, f.Stations, math.Round(f.StartRSS/(1<<20)),
+			f.RSS, f.Settled, f.Heap, f.Live, f.Stack, f.AgainRSS, f.AgainHeap, f.AgainStack, f.LeftHeap, f.Aim))
 	}
-	table(w, "Memory of an idle, booted station, bytes", lines, "again: settled, above a node that all stations had visited before, so without the caches that fill once.\nheap left: what stays when all have gone, above the node's start.\n")
+	table(w, "Memory of an idle, booted station, bytes", lines, "again: settled, above a node that all stations had visited before, so without the caches that fill once.\nlive left: objects that stay when all have gone, above the node's start.\n")
 }
 
 func printBoot(w io.Writer, figures []BootFigures) {
