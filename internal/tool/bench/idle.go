@@ -19,8 +19,8 @@ type IdleFigures struct {
 	StartRSS   float64 `json:"startRssBytes"`   // of the node, without stations
 	RSS        float64 `json:"rssBytes"`        // as it is
 	Settled    float64 `json:"settledRssBytes"` // after a collection, free memory given back
-	Heap       float64 `json:"heapBytes"` // spans in use
-	Live       float64 `json:"liveBytes"` // objects in them
+	Heap       float64 `json:"heapBytes"`       // spans in use
+	Live       float64 `json:"liveBytes"`       // objects in them
 	Stack      float64 `json:"stackBytes"`
 	AgainRSS   float64 `json:"againSettledRssBytes"` // all have been there before
 	AgainHeap  float64 `json:"againHeapBytes"`
