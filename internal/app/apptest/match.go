@@ -10,7 +10,7 @@ import (
 
 // Match compares JSON with a pattern, which is JSON too. In the pattern
 //
-//	"<any>"      stands for any value that is not null
+//	"<any>"      stands for any value that is not null, "<null>" for null
 //	"<time>"     for a time in UTC, with Z and at most three digits of the second (OCPP 2.1 Part 2 3.1)
 //	"<text>"     for any string that is not empty
 //	"<id:NAME>"  for a string that is captured as NAME
@@ -64,6 +64,8 @@ func matchText(at, want string, got any, captured map[string]string) error {
 		if got == nil {
 			return fmt.Errorf("%s: is null", place(at))
 		}
+		return nil
+	case want == "<null>" && got == nil:
 		return nil
 	case want == "<time>" && isText && stationTime.MatchString(text), want == "<text>" && isText && text != "":
 		return nil
