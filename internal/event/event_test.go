@@ -179,12 +179,8 @@ func TestSlowListener(t *testing.T) {
 	l := newLog(t, dbtest.Open(t, dbtest.Fresh(t, db.SQLite, Migrations)))
 	slow, quick := listen(t, l, org), listen(t, l, org)
 	const n = streamBuffer + 10
-	go func() {
-		for i := range n {
-			l.Publish(New(SessionUpdated, org, "", time.Now(), i))
-		}
-	}()
 	for i := range n {
+		l.Publish(New(SessionUpdated, org, "", time.Now(), i))
 		if e, ok := next(t, quick); !ok || string(e.Data) != fmt.Sprint(i) {
 			t.Fatalf("event %d is %s, %v", i, e.Data, ok)
 		}
