@@ -235,3 +235,6 @@ func (e *Events) Of(typ string) Event {
 
 // Close ends the stream.
 func (e *Events) Close() { e.cancel() }
+
+// C is the stream as a channel, closed when it ends.
+func (e *Events) C() <-chan Event { return e.c }
