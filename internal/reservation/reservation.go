@@ -79,20 +79,25 @@ func (r *Reservations) list(ctx context.Context, in *listInput) (*page.Output[Re
 	if err != nil {
 		return nil, err
 	}
-	parts, err := in.Parse(1)
+	parts, err := in.Parse(3)
 	if err != nil {
 		return nil, err
 	}
 	_, end := page.Span{}.Bounds()
-	before := db.Micros(end)
+	before, beforeID := db.Micros(end), 0
 	if parts[0] != "" {
-		if before, err = strconv.ParseInt(parts[0], 10, 64); err != nil {
+		var idErr error
+		before, err = strconv.ParseInt(parts[0], 10, 64)
+		beforeID, idErr = strconv.Atoi(parts[2])
+		if err != nil || idErr != nil {
 			return nil, problem.Field("cursor", "is not a cursor of this list")
 		}
 	}
 	rows, err := r.db.Query(ctx, `SELECT station_id, id, evse, token_uid, token_type, status, expires_at, created_at FROM reservations
-		WHERE organisation_id = $1 AND created_at < $2 AND ($3 = '' OR station_id = $3) ORDER BY created_at DESC LIMIT $4`,
-		p.Organisation, before, in.Station, in.Limit+1)
+		WHERE organisation_id = $1 AND ($3 = '' OR station_id = $3) AND
+			(created_at < $2 OR created_at = $2 AND (station_id > $5 OR station_id = $5 AND id > $6))
+		ORDER BY created_at DESC, station_id, id LIMIT $4`,
+		p.Organisation, before, in.Station, in.Limit+1, parts[1], beforeID)
 	if err != nil {
 		return nil, problem.Wrap("list the reservations", err)
 	}
@@ -113,5 +118,7 @@ func (r *Reservations) list(ctx context.Context, in *listInput) (*page.Output[Re
 	if err := rows.Err(); err != nil {
 		return nil, problem.Wrap("list the reservations", err)
 	}
-	return page.Of(out, in.Limit, func(v Reservation) []string { return []string{strconv.FormatInt(v.CreatedAt.UnixMicro(), 10)} }), nil
+	return page.Of(out, in.Limit, func(v Reservation) []string {
+		return []string{strconv.FormatInt(v.CreatedAt.UnixMicro(), 10), v.Station, strconv.Itoa(v.ID)}
+	}), nil
 }
