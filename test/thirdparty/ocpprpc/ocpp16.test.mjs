@@ -111,7 +111,7 @@ describe('a charge point of ocpp-rpc in strict mode', { concurrency: true }, () 
 	test('answers commands', async (t) => {
 		const s = await boot(t, fresh('RPC16-CMDS'));
 		const accepted = { status: 'Accepted' };
-		const expiry = new Date(Date.now() + 3_600_000).toISOString();
+		const expiry = shown(ago(-3600));
 		const periods = [{ startPeriod: 0, limit: 16, numberPhases: 3 }, { startPeriod: 600, limit: 10.5 }];
 		const profile = { stackLevel: 2, chargingProfilePurpose: 'TxDefaultProfile', chargingProfileKind: 'Recurring', recurrencyKind: 'Daily' };
 		const schedule = { duration: 3600, startSchedule: '2030-01-02T03:04:05Z', chargingRateUnit: 'A', chargingSchedulePeriod: periods };
@@ -139,6 +139,25 @@ describe('a charge point of ocpp-rpc in strict mode', { concurrency: true }, () 
 			await command(s.id, action, payload, response);
 			assert.deepEqual(s.last(method), params, action);
 		}
+		s.unblemished();
+	});
+
+	test('tells what happens', async (t) => {
+		const s = await boot(t, fresh('RPC16-TELLS'));
+		assert.deepEqual(await s.call('FirmwareStatusNotification', { status: 'DownloadFailed' }), {});
+		assert.deepEqual(await s.call('DiagnosticsStatusNotification', { status: 'Uploaded' }), {});
+		assert.deepEqual(await s.call('DataTransfer', { vendorId: 'com.example', messageId: 'hello', data: 'plain' }), { status: 'UnknownVendorId' });
+		const payload = async (action) => (await items(`/stations/${s.id}/notices?action=${action}`)).map((n) => n.payload);
+		assert.deepEqual(await payload('FirmwareStatusNotification'), [{ status: 'DownloadFailed' }]);
+		assert.deepEqual((await payload('LogStatusNotification')).map((p) => p.status), ['Uploaded']);
+		assert.deepEqual(await payload('DataTransfer'), [{ vendorId: 'com.example', messageId: 'hello', data: 'plain' }]);
+
+		await s.call('StatusNotification', { connectorId: 1, errorCode: 'GroundFailure', info: 'wet', status: 'Faulted', timestamp: ago(30), vendorErrorCode: 'E17' });
+		await eventually(() => connectorOf(s.id), (c) => assert.deepEqual([c.status, c.error?.code, c.error?.info], ['Faulted', 'GroundFailure', 'E17: wet']));
+		await s.call('StatusNotification', { connectorId: 1, errorCode: 'NoError', status: 'Available', timestamp: ago(20) });
+		await eventually(() => connectorOf(s.id), (c) => assert.deepEqual([c.status, c.error], ['Available', null]));
+		assert.deepEqual(await s.call('MeterValues', { connectorId: 1, meterValue: [energy(ago(10), '9000', '0', 'Sample.Clock')] }), {});
+		assert.deepEqual(await items(`/sessions?station=${s.id}`), []);
 		s.unblemished();
 	});
 

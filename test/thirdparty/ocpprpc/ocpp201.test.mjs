@@ -130,7 +130,7 @@ describe('a charging station of ocpp-rpc in strict mode', { concurrency: true },
 		const s = await boot(t, fresh('RPC201-CMDS'));
 		const accepted = { status: 'Accepted' };
 		const at = '2030-01-02T03:04:05Z';
-		const expiry = new Date(Date.now() + 3_600_000).toISOString();
+		const expiry = shown(ago(-3600));
 		const periods = [{ startPeriod: 0, limit: 16, numberPhases: 3 }, { startPeriod: 600, limit: 10.5 }];
 		const schedule = { evseId: 1, duration: 1800, scheduleStart: at, chargingRateUnit: 'A', chargingSchedulePeriod: periods };
 		const hash = { hashAlgorithm: 'SHA256', issuerNameHash: 'ab', issuerKeyHash: 'cd', serialNumber: '1f' };
@@ -172,6 +172,39 @@ describe('a charging station of ocpp-rpc in strict mode', { concurrency: true },
 			const translation = await command(s.id, action, payload, response);
 			assert.deepEqual([translation, s.last(action)], [[], payload], action);
 		}
+		s.unblemished();
+	});
+
+	test('tells what happens', async (t) => {
+		const s = await boot(t, fresh('RPC201-TELLS'));
+		const at = ago(30);
+		const generatedAt = at;
+		const schedule = { id: 1, chargingRateUnit: 'W', chargingSchedulePeriod: [{ startPeriod: 0, limit: 11000 }] };
+		const profile = { id: 1, stackLevel: 0, chargingProfilePurpose: 'TxDefaultProfile', chargingProfileKind: 'Absolute', chargingSchedule: [schedule] };
+		const messages = [
+			['SecurityEventNotification', { type: 'TamperDetectionActivated', timestamp: at, techInfo: 'lid' }],
+			['FirmwareStatusNotification', { status: 'Installed', requestId: 1 }],
+			['PublishFirmwareStatusNotification', { status: 'Published', location: ['https://example.com/fw'], requestId: 1 }],
+			['LogStatusNotification', { status: 'Uploaded', requestId: 2 }],
+			['NotifyEvent', { generatedAt, seqNo: 0, eventData: [{ eventId: 1, timestamp: at, trigger: 'Alerting', actualValue: '81', eventNotificationType: 'HardWiredMonitor', component: { name: 'Connector', evse: { id: 1 } }, variable: { name: 'Temperature' } }] }],
+			['NotifyMonitoringReport', { requestId: 3, seqNo: 0, generatedAt }],
+			['NotifyCustomerInformation', { data: 'nothing', seqNo: 0, generatedAt, requestId: 4 }],
+			['NotifyDisplayMessages', { requestId: 5 }],
+			['NotifyChargingLimit', { chargingLimit: { chargingLimitSource: 'EMS' } }],
+			['ClearedChargingLimit', { chargingLimitSource: 'EMS' }],
+			['ReportChargingProfiles', { requestId: 6, chargingLimitSource: 'CSO', evseId: 1, chargingProfile: [profile] }],
+			['NotifyEVChargingSchedule', { timeBase: at, evseId: 1, chargingSchedule: schedule }, { status: 'Accepted' }],
+			['ReservationStatusUpdate', { reservationId: 7, reservationUpdateStatus: 'Expired' }],
+			['DataTransfer', { vendorId: 'com.example', messageId: 'hello', data: { deep: [1, 2] } }, { status: 'UnknownVendorId' }],
+		];
+		for (const [action, payload, response = {}] of messages) {
+			assert.deepEqual(await s.call(action, payload), response, action);
+			const notices = await items(`/stations/${s.id}/notices?action=${action}`);
+			assert.equal(notices.length, 1, action);
+		}
+		assert.deepEqual((await items(`/stations/${s.id}/notices?action=SecurityEventNotification`))[0].payload, { ...messages[0][1], timestamp: shown(at) });
+		assert.deepEqual(await s.call('MeterValues', { evseId: 1, meterValue: [energy(at, 9000, 0, 'Sample.Clock')] }), {});
+		assert.deepEqual(await items(`/sessions?station=${s.id}`), []);
 		s.unblemished();
 	});
 
