@@ -743,7 +743,10 @@ func (d *Decoder) Object() bool {
 	return false
 }
 
-// Offset is the position of the next value in the text, after white space.
+// Text is what is read, and what Offset counts in: the text that was given, with what is not UTF-8 replaced.
+func (d *Decoder) Text() string { return d.src }
+
+// Offset is the position of the next value in Text, after white space.
 func (d *Decoder) Offset() int {
 	d.space()
 	return d.pos

@@ -53,6 +53,7 @@ func (e *FrameError) Error() string { return e.Err.Error() }
 // Parse splits a frame. The payload of a CALL is not decoded: its syntax is checked when it is.
 func Parse(text string, v ocpp.Version, strict bool) (Frame, *FrameError) {
 	d := ocpp.NewDecoder(text, true)
+	text = d.Text()
 	if !d.BeginArray() {
 		return Frame{}, unreadable(v, "-1", "a frame must be a JSON array")
 	}
