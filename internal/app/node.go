@@ -142,6 +142,7 @@ func (n *node) openCapabilities(home string) {
 	n.stations = station.New(n.db, n.events, n.log, station.Policy(n.cfg.Admission), home)
 	n.tokens = idtoken.New(n.db)
 	n.ledger = session.New(n.db, n.events, n.log)
+	n.onClose(n.ledger.Close)
 	n.booked = reservation.New(n.db)
 	n.stations.SetRunning(n.ledger)
 	n.csms = &csms.CSMS{Stations: n.stations, Tokens: n.tokens, Ledger: n.ledger, Reservations: n.booked, Log: n.log, Heartbeat: n.cfg.Heartbeat}

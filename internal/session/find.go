@@ -85,6 +85,9 @@ func (l *Ledger) current(tx *db.Tx, s *Session) (*Session, error) {
 	if s.State == Ended { // ends are written at once
 		return s, nil
 	}
+	if err := l.journal.settle(tx, s.ID); err != nil {
+		return nil, err
+	}
 	rows, err := tx.Query(selectEvents, s.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read the session's messages: %w", err)
@@ -129,7 +132,10 @@ func endedBy(tx *db.Tx, id station.ID, hash string) (*Session, error) {
 }
 
 // isStored reports whether a message is among those of a session.
-func isStored(tx *db.Tx, session string, at time.Time, hash string) (bool, error) {
+func (l *Ledger) isStored(tx *db.Tx, session string, at time.Time, hash string) (bool, error) {
+	if err := l.journal.settle(tx, session); err != nil {
+		return false, err
+	}
 	var one int
 	err := tx.QueryRow(`SELECT 1 FROM session_events WHERE session_id = $1 AND at = $2 AND hash = $3`, session, db.Micros(at), hash).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {

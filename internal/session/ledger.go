@@ -29,13 +29,15 @@ type Ledger struct {
 	locks  [4096]sync.Mutex
 	seed   maphash.Seed
 
+	journal *journal
+
 	mu   sync.RWMutex
 	live map[station.ID]map[string]*Session // active sessions of stations that are connected here; values never change
 }
 
 // New opens the ledger.
 func New(d *db.DB, events *event.Log, log *slog.Logger) *Ledger {
-	return &Ledger{db: d, events: events, log: log, seed: maphash.MakeSeed(), live: map[station.ID]map[string]*Session{}}
+	return &Ledger{db: d, events: events, log: log, journal: newJournal(d, log), seed: maphash.MakeSeed(), live: map[station.ID]map[string]*Session{}}
 }
 
 // lock makes the messages of one station wait for each other.
@@ -48,9 +50,6 @@ func (l *Ledger) lock(id station.ID) *sync.Mutex {
 // persistEvery is how long the running figures of a session may be ahead of its row. The messages themselves are always
 // on disk, and whoever reads the row to go on with it takes in those that it lacks.
 const persistEvery = 10 * time.Second
-
-var insertEvent = db.NewInsert("session_events", []string{"session_id", "at", "hash", "received_at", "seq_no", "type", "offline", "payload"},
-	"ON CONFLICT DO NOTHING")
 
 // Apply stores a transaction message and returns once it is durable. The session is as it is afterwards.
 func (l *Ledger) Apply(ctx context.Context, e Event) (*Session, error) {
@@ -87,7 +86,7 @@ func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, erro
 	}
 	r := e.Request
 	if old != nil && !r.Timestamp.After(old.LastEventAt) { // only then can it be a repetition
-		if known, err := isStored(tx, old.ID, r.Timestamp, hash); err != nil || known {
+		if known, err := l.isStored(tx, old.ID, r.Timestamp, hash); err != nil || known {
 			return old, err
 		}
 	}
@@ -176,7 +175,8 @@ func (l *Ledger) store(tx *db.Tx, e Event, s *Session, fresh bool, payload, hash
 		return nil, err
 	}
 	telling = telling || flags != len(s.Flags)
-	tx.Append(insertEvent, s.ID, db.Micros(r.Timestamp), hash, db.Micros(e.ReceivedAt), r.SeqNo, string(r.EventType), r.Offline.Or(false), payload)
+	l.journal.add(tx, message{session: s.ID, at: db.Micros(r.Timestamp), hash: hash, received: db.Micros(e.ReceivedAt), seqNo: r.SeqNo,
+		typ: string(r.EventType), offline: r.Offline.Or(false), payload: payload})
 	switch {
 	case fresh:
 		s.updatedAt = tx.Now()
@@ -215,6 +215,9 @@ func (l *Ledger) checkSequence(tx *db.Tx, e Event, s *Session, hash string, last
 	over := s.State == Ended && s.endHash != ""
 	if !s.Sequenced || !over && e.Request.SeqNo > last {
 		return nil
+	}
+	if err := l.journal.settle(tx, s.ID); err != nil {
+		return err
 	}
 	var rows, n, first, same, other int
 	err := tx.QueryRow(`SELECT COUNT(*), COUNT(DISTINCT seq_no), COALESCE(MIN(seq_no), $2), COALESCE(MAX(seq_no), $2),
@@ -306,6 +309,15 @@ func (l *Ledger) drop(id station.ID) {
 	defer l.mu.Unlock()
 	delete(l.live, id)
 }
+
+// Close ends the ledger: what is ahead of its place is put there. No message may come any more.
+func (l *Ledger) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return l.journal.close(ctx)
+}
+
+const closeTimeout = 10 * time.Second
 
 // Release writes what is ahead of the rows of a station's sessions and forgets it: another node may get the station.
 func (l *Ledger) Release(ctx context.Context, id station.ID) error {

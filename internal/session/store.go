@@ -248,6 +248,9 @@ const selectEvents = `SELECT payload, received_at, hash FROM session_events WHER
 
 // Events reads the messages of a session in the order of the station's time.
 func (l *Ledger) Events(ctx context.Context, id string) ([]Stored, error) {
+	if err := l.journal.settled(ctx, id); err != nil {
+		return nil, problem.Wrap("move the session's messages", err)
+	}
 	rows, err := l.db.Query(ctx, selectEvents, id)
 	if err != nil {
 		return nil, problem.Wrap("read the session's messages", err)
