@@ -3,6 +3,7 @@ package csms
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 
 	"lumela/internal/command"
 	"lumela/internal/gateway"
@@ -51,11 +52,14 @@ func (c *CSMS) variablesSet(ctx context.Context, organisation string, id station
 	var vars []station.Variable
 	for i := range resp.SetVariableResult {
 		result := &resp.SetVariableResult[i]
-		if result.AttributeStatus != v21.SetVariableStatusAccepted || i >= len(req.SetVariableData) {
+		data := setBy(req, result, i)
+		if result.AttributeStatus != v21.SetVariableStatusAccepted || data == nil {
 			continue
 		}
-		data := &req.SetVariableData[i]
 		if station.SecretVariable(data.Variable.Name) {
+			if strings.EqualFold(data.Component.Name, "NetworkConfiguration") {
+				continue // of a connection profile, which may be another platform's
+			}
 			if err := c.Stations.SetPassword(ctx, organisation, id, data.AttributeValue); err != nil {
 				return err
 			}
@@ -64,6 +68,26 @@ func (c *CSMS) variablesSet(ctx context.Context, organisation string, id station
 		vars = append(vars, variable(data.Component, data.Variable, data.AttributeType, data.AttributeValue))
 	}
 	return c.keep(ctx, id, vars)
+}
+
+// setBy finds what a result is about: results name their variables and may come in another order than the request had.
+func setBy(req *v21.SetVariablesRequest, result *v21.SetVariableResult, i int) *v21.SetVariableData {
+	about := func(d *v21.SetVariableData) bool {
+		want := variable(d.Component, d.Variable, d.AttributeType, "")
+		got := variable(result.Component, result.Variable, result.AttributeType, "")
+		return strings.EqualFold(want.Component, got.Component) && strings.EqualFold(want.Variable, got.Variable) &&
+			strings.EqualFold(want.ComponentInstance, got.ComponentInstance) && strings.EqualFold(want.VariableInstance, got.VariableInstance) &&
+			want.Attribute == got.Attribute && want.EVSE == got.EVSE && want.Connector == got.Connector
+	}
+	if i < len(req.SetVariableData) && about(&req.SetVariableData[i]) {
+		return &req.SetVariableData[i]
+	}
+	for j := range req.SetVariableData {
+		if about(&req.SetVariableData[j]) {
+			return &req.SetVariableData[j]
+		}
+	}
+	return nil
 }
 
 func (c *CSMS) variablesGot(ctx context.Context, id station.ID, resp *v21.GetVariablesResponse) error {
