@@ -68,8 +68,26 @@ var secretValue = regexp.MustCompile(`("(?:value|attributeValue|basicAuthPasswor
 
 // redact blanks the values of frames that carry a password: whoever reads the log could take the station's place.
 func redact(text string) string {
-	if !strings.Contains(text, "uthorizationKey") && !strings.Contains(text, "asicAuthPassword") {
+	if !namesSecret(text) {
 		return text
 	}
 	return secretValue.ReplaceAllString(text, "${1}********${2}")
+}
+
+// namesSecret looks for the names of passwords, which like all names of OCPP are the same in upper and lower case.
+func namesSecret(text string) bool {
+	const key, password = "authorizationKey", "basicAuthPassword"
+	for i := range len(text) {
+		switch text[i] | 0x20 {
+		case 'a':
+			if len(text)-i >= len(key) && strings.EqualFold(text[i:i+len(key)], key) {
+				return true
+			}
+		case 'b':
+			if len(text)-i >= len(password) && strings.EqualFold(text[i:i+len(password)], password) {
+				return true
+			}
+		}
+	}
+	return false
 }
