@@ -92,7 +92,7 @@ func newPlatform(t *testing.T, d *db.DB) *platform {
 		defer cancel()
 		p.gateway.Drain(ctx)
 		server.Close()
-		if err := errors.Join(p.gateway.Close(), p.frames.Close(), b.Close()); err != nil {
+		if err := errors.Join(p.gateway.Close(), p.Ledger.Close(), p.frames.Close(), b.Close()); err != nil {
 			t.Errorf("close the platform: %v", err)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ type books struct {
 	db  *db.DB
 	bus *bus.Bus
 	log *slog.Logger
+
+	mu     sync.Mutex
+	opened []*session.Ledger
 }
 
 func newBooks(t testing.TB, d *db.DB) *books {
@@ -45,16 +49,27 @@ func newBooks(t testing.TB, d *db.DB) *books {
 	if err != nil {
 		t.Fatal(err)
 	}
+	books := &books{db: d, bus: b, log: log}
 	t.Cleanup(func() {
+		for _, l := range books.opened {
+			if err := l.Close(); err != nil {
+				t.Errorf("close a ledger: %v", err)
+			}
+		}
 		if err := b.Close(); err != nil {
 			t.Errorf("close the bus: %v", err)
 		}
 	})
-	return &books{db: d, bus: b, log: log}
+	return books
 }
 
+// open opens a ledger. Those that were opened before are as if their node had crashed; they are closed with the test.
 func (b *books) open() *session.Ledger {
-	return session.New(b.db, event.NewLog(b.db, b.bus, b.log), b.log)
+	l := session.New(b.db, event.NewLog(b.db, b.bus, b.log), b.log)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.opened = append(b.opened, l)
+	return l
 }
 
 // onEach runs a test with books on each engine. They do not wait for the disk: what a ledger makes of messages does not
