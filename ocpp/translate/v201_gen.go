@@ -6157,8 +6157,8 @@ func lower201MonitorType(t *crossing, v v21.MonitorType) v201.MonitorType {
 func lower201NotifyEVChargingNeedsStatus(t *crossing, v v21.NotifyEVChargingNeedsStatus) v201.NotifyEVChargingNeedsStatus {
 	switch v {
 	case v21.NotifyEVChargingNeedsStatusNoChargingProfile:
-		t.note(Emulated, "", "NoChargingProfile was made Accepted: 2.0.1 cannot say that no profile will follow")
-		return v201.NotifyEVChargingNeedsStatusAccepted
+		t.note(Emulated, "", "NoChargingProfile was made Rejected: Accepted would promise a profile: OCPP 2.0.1 K15.FR.04")
+		return v201.NotifyEVChargingNeedsStatusRejected
 	}
 	return v201.NotifyEVChargingNeedsStatus(v)
 }

@@ -320,7 +320,7 @@ func table201() []Entry {
 		{Version: ocpp.V201, From: ocpp.Station, Action: "NotifyEVChargingNeeds", Direction: Up, Kind: Same, Fields: []FieldNote{
 			{InRequest, "maxScheduleTuples", Lost, "less than 0; it is left out"},
 			{InRequest, "evseId", Refused, "less than 1"},
-			{InResponse, "status", Emulated, "NoChargingProfile becomes Accepted: 2.0.1 cannot say that no profile will follow"},
+			{InResponse, "status", Emulated, "NoChargingProfile becomes Rejected: Accepted would promise a profile: OCPP 2.0.1 K15.FR.04"},
 			{InResponse, "statusInfo.additionalInfo", Lost, "cut to 512 characters"},
 		}},
 		{Version: ocpp.V201, From: ocpp.Station, Action: "NotifyEVChargingNeeds", Direction: Down, Kind: Same, Fields: []FieldNote{

@@ -251,7 +251,7 @@ var downWords = map[string]map[string]wordVerdict{
 		"TargetDelta":         {"", "2.0.1 cannot watch the distance to a target"},
 		"TargetDeltaRelative": {"", "2.0.1 cannot watch the distance to a target"},
 	},
-	"NotifyEVChargingNeedsStatus": {"NoChargingProfile": {"Accepted", "2.0.1 cannot say that no profile will follow"}},
+	"NotifyEVChargingNeedsStatus": {"NoChargingProfile": {"Rejected", "Accepted would promise a profile: OCPP 2.0.1 K15.FR.04"}},
 	"OCPPInterface":               {"Any": {"", "2.0.1 wants one interface to be named"}},
 	"OCPPVersion": {
 		"OCPP201": {"OCPP20", "OCPP20 is the word of 2.0.1 for itself"},
