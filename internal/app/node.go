@@ -86,7 +86,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 	}
 	n.openCapabilities(home.ID)
 	if cfg.NATS == "" && cfg.Database == "" { // alone: whatever was connected before this start is not any more
-		if err := n.stations.NodeLost(ctx, nodeName, time.Now()); err != nil {
+		if err := errors.Join(n.stations.NodeLost(ctx, nodeName, time.Now()), n.commands.Recover(ctx)); err != nil {
 			return n, err
 		}
 	}

@@ -170,7 +170,7 @@ func (n *node) housekeep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := errors.Join(n.frames.Purge(ctx, time.Now()), n.events.Purge(ctx, time.Now())); err != nil && ctx.Err() == nil {
+		if err := errors.Join(n.frames.Purge(ctx, time.Now()), n.events.Purge(ctx, time.Now()), n.commands.Expire(ctx)); err != nil && ctx.Err() == nil {
 			n.log.Error("old records not removed", "error", err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
 
 	"lumela/internal/db"
 	"lumela/internal/event"
@@ -140,4 +142,41 @@ func (c *Commands) nextQueued(ctx context.Context, organisation string, id stati
 	}
 	payload := cmd.Request
 	return cmd.public(), payload, nil
+}
+
+// Recover settles the commands that were on their way when the only node of an installation ended.
+func (c *Commands) Recover(ctx context.Context) error {
+	return c.settleAll(ctx, `status = 'sent'`, Unclear, "Lumela was stopped before the answer came; the station may have acted")
+}
+
+// Expire ends the queued commands whose station did not come back in time.
+func (c *Commands) Expire(ctx context.Context) error {
+	return c.settleAll(ctx, fmt.Sprintf(`status = 'queued' AND expires_at < %d`, db.Micros(time.Now())), Expired, "the station did not come back in time")
+}
+
+// settleAll ends all commands that fit a condition of constant words and numbers.
+func (c *Commands) settleAll(ctx context.Context, condition string, status Status, text string) error {
+	rows, err := c.db.Query(ctx, `SELECT `+columns+` FROM commands WHERE `+condition+` ORDER BY id LIMIT 10000`)
+	if err != nil {
+		return problem.Wrap("read the unfinished commands", err)
+	}
+	defer rows.Close()
+	var list []*Command
+	for rows.Next() {
+		cmd, err := scan(rows)
+		if err != nil {
+			return problem.Wrap("read the unfinished commands", err)
+		}
+		list = append(list, cmd.public())
+	}
+	if err := rows.Err(); err != nil {
+		return problem.Wrap("read the unfinished commands", err)
+	}
+	for _, cmd := range list {
+		cmd.Status, cmd.Error, cmd.FinishedAt = status, text, time.Now()
+		if err := c.finish(ctx, cmd); err != nil {
+			return err
+		}
+	}
+	return nil
 }

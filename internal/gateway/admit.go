@@ -30,13 +30,11 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	remote := remoteHost(r)
-	select {
-	case g.hands <- struct{}{}:
-		defer func() { <-g.hands }()
-	default:
+	if !g.enter(r.Context()) {
 		g.refuse(w, r, &Refusal{Status: http.StatusServiceUnavailable, Reason: "too many stations connect at this moment"}, 3*time.Second)
 		return
 	}
+	defer func() { <-g.hands }()
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Method != http.MethodGet {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
@@ -65,6 +63,27 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.upgrade(w, r, st, version, remote)
+}
+
+// enterTimeout is how long a station waits for its turn to be let in. A storm of thousands passes in less; a station that
+// is sent away comes back later and makes it longer.
+const enterTimeout = 8 * time.Second
+
+// enter waits for a place among those that are being let in.
+func (g *Gateway) enter(ctx context.Context) bool {
+	select {
+	case g.hands <- struct{}{}:
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, enterTimeout)
+	defer cancel()
+	select {
+	case g.hands <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // pair is what wrong passwords are counted under: many stations may share one address, and one that fails must not shut
