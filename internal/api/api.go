@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"sync"
 	"strings"
 	"unicode/utf8"
 
@@ -38,13 +39,18 @@ func New(d *db.DB, accounts *account.Accounts, log *slog.Logger, registrars ...R
 	return recoverer(log, accounts.Middleware(keys.middleware(fallback(mux))))
 }
 
-// describe builds the API on a mux.
-func describe(mux *http.ServeMux, registrars ...Registrar) huma.API {
+// setFramework sets what the framework keeps in variables of its package: once, since a process may hold several nodes.
+var setFramework = sync.OnceFunc(func() {
 	huma.DefaultArrayNullable = false
 	huma.NewError = newError
 	huma.NewErrorWithContext = func(_ huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		return newError(status, msg, errs...)
 	}
+})
+
+// describe builds the API on a mux.
+func describe(mux *http.ServeMux, registrars ...Registrar) huma.API {
+	setFramework()
 	cfg := huma.DefaultConfig("Lumela", Version)
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "/openapi", "", ""
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaNames)
@@ -107,10 +113,16 @@ type Problem struct {
 	status  int
 }
 
-func (s *Problem) Error() string                  { return s.problem.Error() }
-func (s *Problem) GetStatus() int                 { return s.status }
+func (s *Problem) Error() string { return s.problem.Error() }
+
+// GetStatus is the HTTP status.
+func (s *Problem) GetStatus() int { return s.status }
+
+// ContentType is that of RFC 9457.
 func (s *Problem) ContentType(want string) string { return s.problem.ContentType(want) }
-func (s *Problem) MarshalJSON() ([]byte, error)   { return s.problem.JSON(s.status) }
+
+// MarshalJSON writes the problem.
+func (s *Problem) MarshalJSON() ([]byte, error) { return s.problem.JSON(s.status) }
 
 // Schema describes the problem: huma cannot see through its JSON form.
 func (*Problem) Schema(huma.Registry) *huma.Schema {
