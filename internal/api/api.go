@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"sync"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
