@@ -106,6 +106,21 @@ describe("frames", () => {
     expect(merged.map((f) => f.seq)).toEqual([1, 0, 2]);
   });
 
+  it("keep an answer that shares its call's number, and put it after the call", () => {
+    const call = frame(1);
+    const answer = frame(1, { type: "CALLRESULT", text: '[3,"m1",{}]' });
+    const later = frame(1, { type: "CALLRESULT", text: '[3,"m1",{}]', time: "2026-05-04T10:00:00.1Z" });
+    for (const order of [
+      [call, answer],
+      [answer, call],
+    ]) {
+      const merged = mergeFrames([], order);
+      expect(merged.map((f) => f.type)).toEqual(["CALLRESULT", "CALL"]);
+      expect(mergeFrames(merged, order)).toBe(merged);
+    }
+    expect(mergeFrames([later], [call]).map((f) => f.type)).toEqual(["CALLRESULT", "CALL"]);
+  });
+
   it("leave the list alone when nothing is new", () => {
     const list = [frame(2), frame(1)];
     expect(mergeFrames(list, [frame(1)])).toBe(list);

@@ -180,8 +180,7 @@ export function useSessionFrames(id: string) {
     queryFn: ({ pageParam }) =>
       need(
         client.GET("/sessions/{id}/frames", {
-          // The description leaves this id out.
-          params: { path: { id } as never, query: { limit: 200, cursor: pageParam } },
+          params: { path: { id }, query: { limit: 200, cursor: pageParam } },
         }),
       ),
     initialPageParam: undefined as string | undefined,

@@ -1365,7 +1365,9 @@ export interface operations {
                 search?: string;
             };
             header?: never;
-            path?: never;
+            path: {
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -1799,6 +1801,7 @@ export interface operations {
             };
             cookie?: never;
         };
+        /** @description OCPP 2.1 payload of the action */
         requestBody: {
             content: {
                 "application/json": string;

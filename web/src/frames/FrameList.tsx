@@ -8,20 +8,20 @@ import { Notes } from "../parts/StateChip";
 import { Time } from "../parts/Time";
 import css from "../station/station.module.css";
 import { t } from "../texts";
-import { actionsByMessage, isError, payloadOf } from "./log";
+import { actionsByMessage, frameKey, isError, payloadOf } from "./log";
 
 export type View = "pretty" | "raw";
 
 /** Frames as lines; one opens to its payload or raw text, with the notes of what was translated or mended. */
 export function FrameList({ frames, view }: { frames: Frame[]; view: View }) {
   const box = useRef<HTMLDivElement>(null);
-  const [open, setOpen] = useState<ReadonlySet<number>>(new Set());
+  const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const actions = useMemo(() => actionsByMessage(frames), [frames]);
   const toggle = useCallback(
-    (seq: number) =>
+    (key: string) =>
       setOpen((old) => {
         const next = new Set(old);
-        if (!next.delete(seq)) next.add(seq);
+        if (!next.delete(key)) next.add(key);
         return next;
       }),
     [],
@@ -31,7 +31,10 @@ export function FrameList({ frames, view }: { frames: Frame[]; view: View }) {
     getScrollElement: () => box.current,
     estimateSize: () => 35,
     overscan: 12,
-    getItemKey: (i) => frames[i]?.seq ?? i,
+    getItemKey: (i) => {
+      const frame = frames[i];
+      return frame ? frameKey(frame) : i;
+    },
   });
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region has to be reachable by keyboard
@@ -43,7 +46,7 @@ export function FrameList({ frames, view }: { frames: Frame[]; view: View }) {
             <div
               key={item.key}
               data-index={item.index}
-              data-frame={frame.seq}
+              data-frame={frameKey(frame)}
               ref={virtual.measureElement}
               className={css.frame}
               style={{ transform: `translateY(${item.start}px)` }}
@@ -51,7 +54,7 @@ export function FrameList({ frames, view }: { frames: Frame[]; view: View }) {
               <Line
                 frame={frame}
                 action={frame.action || actions.get(frame.messageId) || ""}
-                open={open.has(frame.seq)}
+                open={open.has(frameKey(frame))}
                 view={view}
                 onToggle={toggle}
               />
@@ -63,7 +66,7 @@ export function FrameList({ frames, view }: { frames: Frame[]; view: View }) {
   );
 }
 
-type LineProps = { frame: Frame; action: string; open: boolean; view: View; onToggle: (seq: number) => void };
+type LineProps = { frame: Frame; action: string; open: boolean; view: View; onToggle: (key: string) => void };
 
 const Line = memo(function Line({ frame, action, open, view, onToggle }: LineProps) {
   const notes = frame.notes ?? [];
@@ -71,7 +74,11 @@ const Line = memo(function Line({ frame, action, open, view, onToggle }: LinePro
   const serious = notes.some((n) => n.kind === "lost" || n.kind === "warning");
   return (
     <>
-      <UnstyledButton className={css.frameLine} aria-expanded={open} onClick={() => onToggle(frame.seq)}>
+      <UnstyledButton
+        className={css.frameLine}
+        aria-expanded={open}
+        onClick={() => onToggle(frameKey(frame))}
+      >
         <ChevronIcon size={14} />
         <Time at={frame.time} form="precise" />
         <span

@@ -3,23 +3,32 @@ import type { Frame } from "../api/types";
 /** Frames that a page keeps at most; the oldest go first. */
 const keep = 3000;
 
+/** What tells frames apart: a call and its answer may share their number. */
+export function frameKey(frame: Frame): string {
+  return `${frame.seq} ${frame.type}`;
+}
+
 /** Adds frames to a list that is newest first, each once. Returns the same list when nothing is new. */
 export function mergeFrames(list: Frame[], incoming: Frame[], max = keep): Frame[] {
-  const known = new Set(list.map((f) => f.seq));
-  const fresh = incoming.filter((f) => !known.has(f.seq) && known.add(f.seq));
+  const known = new Set(list.map(frameKey));
+  const fresh = incoming.filter((f) => !known.has(frameKey(f)) && known.add(frameKey(f)));
   if (fresh.length === 0) return list;
   return [...fresh, ...list].sort(newestFirst).slice(0, max);
 }
 
 /**
- * By time, then by number. Without its Z a time with fewer digits is a prefix of, and sorts before, those that
- * follow within the same second.
+ * By time; within the same moment by number, and an answer is newer than the call that it shares it with. Without
+ * its Z a time with fewer digits is a prefix of, and sorts before, those that follow within the same second.
  */
 function newestFirst(a: Frame, b: Frame): number {
   const one = a.time.replace("Z", "");
   const other = b.time.replace("Z", "");
-  if (one === other) return b.seq - a.seq;
-  return one < other ? 1 : -1;
+  if (one !== other) return one < other ? 1 : -1;
+  return b.seq - a.seq || Number(opens(a)) - Number(opens(b));
+}
+
+function opens(frame: Frame): boolean {
+  return frame.type === "CALL" || frame.type === "SEND";
 }
 
 /** The action of each call by its message id, so that an answer can be named after what it answers. */
