@@ -107,7 +107,7 @@ func TestViolations(t *testing.T) {
 func TestDuplicateObjectReplaces(t *testing.T) {
 	t.Parallel()
 	var m v201.AuthorizeRequest
-	ocpp.Decode(`{"idToken":{"idToken":"a","type":"Central","additionalInfo":[{"additionalIdToken":"x","type":"y"}]},"idToken":{"idToken":"b","type":"eMAID"}}`, &m, false)
+	_ = ocpp.Decode(`{"idToken":{"idToken":"a","type":"Central","additionalInfo":[{"additionalIdToken":"x","type":"y"}]},"idToken":{"idToken":"b","type":"eMAID"}}`, &m, false)
 	want := v201.AuthorizeRequest{IDToken: v201.IDToken{IDToken: "b", Type: v201.IDTokenTypeEMAID}}
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Fatalf("-want +got:\n%s", diff)

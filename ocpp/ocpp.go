@@ -109,13 +109,15 @@ type Request interface {
 // Response is a message that answers a request (CALLRESULT).
 type Response interface {
 	Message
-	isResponse()
+	// IsResponse marks the type.
+	IsResponse()
 }
 
 // ResponseMark makes a type a Response; generated types embed it.
 type ResponseMark struct{}
 
-func (ResponseMark) isResponse() {}
+// IsResponse implements Response.
+func (ResponseMark) IsResponse() {}
 
 // ActionInfo describes one action of a dialect.
 type ActionInfo struct {

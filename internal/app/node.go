@@ -186,7 +186,13 @@ func (n *node) registrars() []api.Registrar {
 		func(h huma.API) { n.commands.Register(h, n.ledger) },
 		func(h huma.API) { n.frames.Register(h, n.stations.Resolve) },
 		func(h huma.API) { overview.Register(h, n.stations, n.ledger) },
-		n.events.Register}
+		func(h huma.API) { n.events.Register(h, viewer) }}
+}
+
+// viewer is the organisation of a caller who may see what happens in it.
+func viewer(ctx context.Context) (string, error) {
+	p, err := account.Require(ctx, account.Viewer)
+	return p.Organisation, err
 }
 
 // OpenAPI gives the description of the API, for documents and generated clients.

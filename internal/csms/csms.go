@@ -51,8 +51,8 @@ func (c *CSMS) Admit(ctx context.Context, id string, v ocpp.Version, cr gateway.
 
 // refusal is why a station may not connect, in the gateway's words; what looks like an attack is told to the operator.
 func (c *CSMS) refusal(ctx context.Context, st *station.Station, cr gateway.Credentials, err error) error {
-	r, ok := err.(*station.Refusal)
-	if !ok {
+	var r *station.Refusal
+	if !errors.As(err, &r) {
 		return err
 	}
 	if r.Attack && st != nil {

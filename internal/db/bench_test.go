@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -79,7 +80,7 @@ func write(b *testing.B, d *db.DB, fn func(tx *db.Tx, station string, n int64) e
 			station := fmt.Sprintf("0192f0a1-5c7e-7bbd-8000-%012d", w)
 			for n := int64(0); left.Add(-1) >= 0; n++ {
 				err := d.WriteKey(context.Background(), station, func(tx *db.Tx) error { return fn(tx, station, n) })
-				if err != nil && err != errOwn {
+				if err != nil && !errors.Is(err, errOwn) {
 					b.Error(err)
 					return
 				}

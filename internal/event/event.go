@@ -51,11 +51,10 @@ const Retention = 24 * time.Hour
 
 // Log writes and publishes events.
 type Log struct {
-	db      *db.DB
-	bus     *bus.Bus
-	log     *slog.Logger
-	hub     Hub
-	version atomic.Uint64
+	db  *db.DB
+	bus *bus.Bus
+	log *slog.Logger
+	hub Hub
 }
 
 // NewLog makes the log of a node.

@@ -299,7 +299,10 @@ func TestHTTP(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, dbtest.Open(t, dbtest.Fresh(t, db.SQLite, Migrations)))
 	mux := http.NewServeMux()
-	l.Register(humago.New(mux, huma.DefaultConfig("t", "1")))
+	l.Register(humago.New(mux, huma.DefaultConfig("t", "1")), func(ctx context.Context) (string, error) {
+		p, err := account.Require(ctx, account.Viewer)
+		return p.Organisation, err
+	})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name := r.Header.Get("As"); name != "" {
 			r = r.WithContext(account.With(r.Context(), account.Principal{Organisation: name, Role: account.Viewer}))

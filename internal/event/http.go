@@ -7,7 +7,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"lumela/internal/account"
 	"lumela/internal/sse"
 )
 
@@ -16,14 +15,14 @@ type streamInput struct {
 	After       string `query:"after" doc:"The same as a parameter, for the first request of a browser"`
 }
 
-// Register adds the live stream to the API.
-func (l *Log) Register(api huma.API) {
+// Register adds the live stream to the API. organisation tells whose events the caller may see.
+func (l *Log) Register(api huma.API, organisation func(context.Context) (string, error)) {
 	sse.Register(api, huma.Operation{OperationID: "events", Method: http.MethodGet, Path: "/events", Tags: []string{"Events"},
 		Summary:     "What happens, as it happens",
 		Description: "Resumes after Last-Event-ID for 24 hours; an event may come twice then, with the same id. Where it cannot resume, the first event is resync: fetch everything again."},
 		map[string]any{"message": Event{}},
 		func(ctx context.Context, in *streamInput) (func(context.Context, *sse.Writer) error, error) {
-			p, err := account.Require(ctx, account.Viewer)
+			org, err := organisation(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -31,7 +30,7 @@ func (l *Log) Register(api huma.API) {
 			if after == "" {
 				after = in.After
 			}
-			return func(ctx context.Context, w *sse.Writer) error { return l.stream(ctx, p.Organisation, after, w) }, nil
+			return func(ctx context.Context, w *sse.Writer) error { return l.stream(ctx, org, after, w) }, nil
 		})
 }
 

@@ -22,13 +22,14 @@ type Input struct {
 	Search string `query:"search" doc:"Only frames that contain this text"`
 }
 
-// Page reads one page of a station's frames. A call and its answer stay together, so a page may hold up to twice the limit.
+// Page reads one page of a station's frames. A call and its answer stay together, so a page of limit 1 may hold two.
 func (l *Log) Page(ctx context.Context, station string, in Input) (*page.Output[Frame], error) {
 	parts, err := in.Parse(2)
 	if err != nil {
 		return nil, err
 	}
-	f := Filter{Action: in.Action, Contains: in.Search, Limit: in.Limit + 1}
+	most := max(1, in.Limit/2) // each may be two frames
+	f := Filter{Action: in.Action, Contains: in.Search, Limit: most + 1}
 	f.From, f.To = in.Bounds()
 	_, f.Before = page.Span{}.Bounds()
 	if in.Cursor != "" {
@@ -43,7 +44,7 @@ func (l *Log) Page(ctx context.Context, station string, in Input) (*page.Output[
 	if err != nil {
 		return nil, err
 	}
-	rows := page.Of(list, in.Limit, func(e Exchange) []string {
+	rows := page.Of(list, most, func(e Exchange) []string {
 		return []string{strconv.FormatInt(e.Time.UnixMicro(), 10), strconv.FormatInt(e.seq, 10)}
 	})
 	out := &page.Output[Frame]{Body: page.List[Frame]{Items: []Frame{}, Next: rows.Body.Next}}

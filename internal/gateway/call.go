@@ -274,7 +274,7 @@ func (g *Gateway) answerAfar(l *Link, m bus.Msg) {
 	if req == nil {
 		w.Failed, w.Kind, w.Text = true, problem.Invalid, "unknown action"
 	} else {
-		ocpp.Decode(string(call.Payload), req, false) // it was validated where it came in
+		_ = ocpp.Decode(string(call.Payload), req, false) // it was validated where it came in
 		a, err := l.Call(ctx, req)
 		w.Notes = a.Notes
 		if a.Response != nil {

@@ -17,18 +17,18 @@ type Kind int
 
 // The kinds. The zero Kind is Internal.
 const (
-	Internal     Kind = iota // a defect or an unexpected failure of ours
-	Invalid                  // the input breaks a rule that Text names
-	NotFound                 // no such object, or none that the caller may see
-	Conflict                 // the object is not in a state for this
-	Offline                  // the station has no link
-	Unauthorized             // who are you?
-	Forbidden                // not with this role
-	Inexpressible            // the station's OCPP version has no way to say it
-	Timeout                  // no answer in time; the effect is unknown
-	Unavailable              // a part that is needed does not work at the moment
-	TooMany                  // a stated limit is reached
-	Refused                  // the station answered with an error
+	Internal      Kind = iota // a defect or an unexpected failure of ours
+	Invalid                   // the input breaks a rule that Text names
+	NotFound                  // no such object, or none that the caller may see
+	Conflict                  // the object is not in a state for this
+	Offline                   // the station has no link
+	Unauthorized              // who are you?
+	Forbidden                 // not with this role
+	Inexpressible             // the station's OCPP version has no way to say it
+	Timeout                   // no answer in time; the effect is unknown
+	Unavailable               // a part that is needed does not work at the moment
+	TooMany                   // a stated limit is reached
+	Refused                   // the station answered with an error
 )
 
 var kinds = map[Kind]struct {

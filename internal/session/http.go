@@ -26,7 +26,7 @@ type View struct {
 	EVSE          int        `json:"evse"`
 	Connector     int        `json:"connector"`
 	Token         *string    `json:"token" doc:"UID of the token that started it"`
-	TokenType     string     `json:"tokenType"`
+	TokenType     string     `json:"tokenType" doc:"Empty where the station does not tell one, as in OCPP 1.6"`
 	State         State      `json:"state" enum:"active,ended"`
 	ChargingState string     `json:"chargingState" doc:"Charging, EVConnected, SuspendedEV, SuspendedEVSE, Idle, or empty"`
 	StartedAt     time.Time  `json:"startedAt" doc:"By the station's clock"`
@@ -47,6 +47,9 @@ func (s *Session) view() View {
 		State: s.State, ChargingState: s.ChargingState, StartedAt: s.StartedAt.UTC(), EnergyWh: s.EnergyWh(), PowerW: s.PowerW, SoC: s.SoC,
 		StoppedReason: s.StoppedReason, RemoteStartID: s.RemoteStartID, ReservationID: s.ReservationID, Flags: s.Flags,
 		MeterStartWh: s.First.wh(), MeterStopWh: s.Last.wh()}
+	if s.TokenType == translate.UntypedIDToken { // no type of OCPP 2.1: the station did not tell one
+		v.TokenType = ""
+	}
 	if v.Flags == nil {
 		v.Flags = []Flag{}
 	}

@@ -269,7 +269,7 @@ func scanEvents(rows *sql.Rows) ([]Stored, error) {
 		if err := rows.Scan(&payload, &received, &e.hash); err != nil {
 			return nil, err
 		}
-		ocpp.Decode(payload, e.Request, false) // written by us: what it broke when it came it still breaks, and is kept
+		_ = ocpp.Decode(payload, e.Request, false) // written by us: what it broke when it came it still breaks, and is kept
 		e.ReceivedAt = db.Time(received)
 		out = append(out, e)
 	}
@@ -291,7 +291,7 @@ func (l *Ledger) Readings(ctx context.Context, id station.ID, evse int, from, to
 		if err := rows.Scan(&payload); err != nil {
 			return nil, problem.Wrap("read the meter values", err)
 		}
-		ocpp.Decode(payload, &r, false) // as above
+		_ = ocpp.Decode(payload, &r, false) // as above
 		out = append(out, r.MeterValue...)
 	}
 	return out, problem.Wrap("read the meter values", rows.Err())

@@ -105,7 +105,7 @@ func (f *front2) measured(all []variable) []variable {
 			traits:    v21.VariableCharacteristics{DataType: kind, Unit: ocpp.NonZero(unit), SupportsMonitoring: monitored},
 			monitored: monitored})
 	}
-	yes := func(b bool) string { return strconv.FormatBool(b) }
+	yes := strconv.FormatBool
 	station := v21.Component{Name: "ChargingStation"}
 	add(station, "Available", "true", v21.DataTypeBoolean, "", false)
 	state := "Available"

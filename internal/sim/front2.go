@@ -148,7 +148,7 @@ func (f *front2) txEvent(tx *transaction, ev *txEvent) {
 	if tx.auth != nil && tx.auth.remote && (ev.kind == "Started" || ev.trigger == "RemoteStart") {
 		m.TransactionInfo.RemoteStartID = ocpp.Some(tx.auth.remoteID)
 	}
-	if s.cfg.DC == false && ev.state == stateCharging {
+	if !s.cfg.DC && ev.state == stateCharging {
 		m.NumberOfPhasesUsed = ocpp.Some(s.nominalPhases(tx.evse))
 	}
 	if ev.reading != nil && len(ev.reading.samples) > 0 {

@@ -207,7 +207,7 @@ func (s *Station) keepConnected(ctx context.Context) error {
 			s.backOff(ctx, err)
 			continue
 		}
-		stop := context.AfterFunc(ctx, func() { conn.WriteClose(1000, nil) })
+		stop := context.AfterFunc(ctx, func() { _ = conn.WriteClose(1000, nil) })
 		s.attach(conn)
 		conn.ReadLoop()
 		stop()
@@ -263,7 +263,7 @@ func (s *Station) dial() (*gws.Conn, error) {
 		return nil, fmt.Errorf("connecting to %s: %w", address, err)
 	}
 	if got := conn.SubProtocol(); got != s.cfg.Version.Subprotocol() {
-		conn.WriteClose(1002, nil)
+		_ = conn.WriteClose(1002, nil)
 		return nil, fmt.Errorf("connecting to %s: the server chose the subprotocol %q", address, got)
 	}
 	return conn, nil
@@ -305,7 +305,7 @@ func (s *Station) attach(conn *gws.Conn) {
 	s.mu.Lock()
 	defer s.unlock()
 	if !s.wantLink() {
-		conn.NetConn().Close()
+		_ = conn.NetConn().Close()
 		return
 	}
 	s.conn, s.silent = conn, false
@@ -389,7 +389,7 @@ func (s *Station) dropLink(why string) {
 	go func() { // the lock is held, and writing may block
 		if why != "power cut" && why != "offline" {
 			_ = conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
-			conn.WriteClose(1000, nil)
+			_ = conn.WriteClose(1000, nil)
 		}
 		_ = conn.NetConn().Close() // the read loop sees the error and ends
 		peer.Close()
@@ -534,7 +534,7 @@ func (k *socket) OnPong(*gws.Conn, []byte) {
 
 // OnMessage takes a frame.
 func (k *socket) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer m.Close()
+	defer func() { _ = m.Close() }()
 	if m.Opcode != gws.OpcodeText {
 		return
 	}

@@ -47,8 +47,6 @@ type period struct {
 	phases int     // 0 when not given
 }
 
-const noLimit = math.MaxInt32
-
 // bound is the limit that a profile sets at a time, in W, and until when it stays so at most (zero: for ever).
 func (s *Station) bound(p *profile, e *evse, at time.Time) (watts float64, ok bool) {
 	if s.expired(p, at) || !p.from.IsZero() && at.Before(p.from) || !p.to.IsZero() && !at.Before(p.to) {

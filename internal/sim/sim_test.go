@@ -136,7 +136,7 @@ func events21(c *simtest.CSMS) []*v21.TransactionEventRequest {
 			all = append(all, m)
 		case *v201.TransactionEventRequest:
 			up := &v21.TransactionEventRequest{}
-			ocpp.Decode(string(ocpp.Marshal(m)), up, false)
+			_ = ocpp.Decode(string(ocpp.Marshal(m)), up, false)
 			all = append(all, up)
 		}
 	}

@@ -78,7 +78,7 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			fmt.Fprintln(out, e)
+			_, _ = fmt.Fprintln(out, e)
 		}
 	}
 	f, err := NewFleet(c)
@@ -108,7 +108,7 @@ func (f *Fleet) printTotals(out io.Writer, done <-chan struct{}) {
 		select {
 		case <-t.C:
 			n := f.Totals()
-			fmt.Fprintf(out, "%s %d of %d online, %d transactions, %.1f kW, %d messages wait\n", time.Now().Format(time.TimeOnly),
+			_, _ = fmt.Fprintf(out, "%s %d of %d online, %d transactions, %.1f kW, %d messages wait\n", time.Now().Format(time.TimeOnly),
 				n.Online, n.Stations, n.Transactions, float64(n.PowerW)/1000, n.Queued)
 		case <-done:
 			return

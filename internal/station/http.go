@@ -81,10 +81,10 @@ func moment(t time.Time) *time.Time {
 }
 
 // view is the station without its EVSEs.
-func (s *Station) view() View {
-	return View{ID: string(s.ID), Vendor: s.Vendor, Model: s.Model, SerialNumber: s.SerialNumber, Firmware: s.Firmware,
-		Protocol: s.Protocol, Online: s.Online(), LastSeen: moment(s.LastSeenAt), ConnectedSince: moment(s.ConnectedAt),
-		Admission: s.Admission, SecurityProfile: s.SecurityProfile, Strict: s.Strict, BootedAt: moment(s.BootedAt), CreatedAt: s.CreatedAt}
+func (st *Station) view() View {
+	return View{ID: string(st.ID), Vendor: st.Vendor, Model: st.Model, SerialNumber: st.SerialNumber, Firmware: st.Firmware,
+		Protocol: st.Protocol, Online: st.Online(), LastSeen: moment(st.LastSeenAt), ConnectedSince: moment(st.ConnectedAt),
+		Admission: st.Admission, SecurityProfile: st.SecurityProfile, Strict: st.Strict, BootedAt: moment(st.BootedAt), CreatedAt: st.CreatedAt}
 }
 
 // views adds the EVSEs, their connectors and their running sessions.

@@ -91,10 +91,10 @@ type Station struct {
 }
 
 // Online reports whether the station has a link.
-func (s *Station) Online() bool { return !s.ConnectedAt.IsZero() }
+func (st *Station) Online() bool { return !st.ConnectedAt.IsZero() }
 
 // HasPassword reports whether a password is set.
-func (s *Station) HasPassword() bool { return len(s.mac) > 0 }
+func (st *Station) HasPassword() bool { return len(st.mac) > 0 }
 
 // Stations is the book.
 type Stations struct {

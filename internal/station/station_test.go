@@ -81,7 +81,7 @@ func TestCheckPassword(t *testing.T) {
 			t.Errorf("%q: %v", password, err)
 		}
 	}
-	if NewPassword() == NewPassword() {
+	if one, other := NewPassword(), NewPassword(); one == other {
 		t.Error("passwords are not random")
 	}
 }

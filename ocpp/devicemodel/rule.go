@@ -44,7 +44,7 @@ func (boolean) lift(s *KeySpec, value string) []Value {
 }
 
 // list drops blanks between the items of a list.
-type list struct{ plain }
+type list struct{}
 
 func (list) lift(s *KeySpec, value string) []Value {
 	return plain{}.lift(s, strings.Join(split(value), ","))

@@ -293,7 +293,7 @@ func join(path, name string) string {
 func (b *breaker) breakObject(name string, o *object, path string) {
 	o.names = append(o.names, "notOfTheSchema")
 	o.values["notOfTheSchema"] = literal("1")
-	b.bad("unknown property", ocpp.FormatViolation, join(path, "notOfTheSchema"))
+	_ = b.bad("unknown property", ocpp.FormatViolation, join(path, "notOfTheSchema"))
 	delete(o.values, "notOfTheSchema")
 	// ocppgen makes sure that all schemas of a version define a type alike: of one that was met before, only its
 	// place in this message is new.
@@ -305,13 +305,13 @@ func (b *breaker) breakObject(name string, o *object, path string) {
 		set := func(v any) { o.values[f.Name] = v }
 		delete(o.values, f.Name)
 		if f.Required {
-			b.bad("missing", ocpp.OccurrenceConstraintViolation, at)
+			_ = b.bad("missing", ocpp.OccurrenceConstraintViolation, at)
 		} else {
 			b.good("absent " + at)
 		}
 		if f.Kind != ocpptest.Raw {
 			set(literal("null"))
-			b.bad("null", ocpp.TypeConstraintViolation, at)
+			_ = b.bad("null", ocpp.TypeConstraintViolation, at)
 		}
 		set(whole)
 		if again {
@@ -324,7 +324,7 @@ func (b *breaker) breakObject(name string, o *object, path string) {
 		}
 		items := whole.([]any)
 		set(text("not an array"))
-		b.bad("array of wrong type", ocpp.TypeConstraintViolation, at)
+		_ = b.bad("array of wrong type", ocpp.TypeConstraintViolation, at)
 		b.breakLength(f, items, set, at)
 		set(whole)
 		last := len(items) - 1
@@ -337,7 +337,7 @@ func (b *breaker) breakObject(name string, o *object, path string) {
 func (b *breaker) breakLength(f ocpptest.Field, items []any, set func(any), at string) {
 	if f.MinItems > 0 {
 		set(items[:f.MinItems-1])
-		b.bad("too few items", ocpp.OccurrenceConstraintViolation, at)
+		_ = b.bad("too few items", ocpp.OccurrenceConstraintViolation, at)
 	} else {
 		set([]any{})
 		b.good("no items " + at)
@@ -348,7 +348,7 @@ func (b *breaker) breakLength(f ocpptest.Field, items []any, set func(any), at s
 			many[i] = items[0]
 		}
 		set(many)
-		b.bad("too many items", ocpp.OccurrenceConstraintViolation, at)
+		_ = b.bad("too many items", ocpp.OccurrenceConstraintViolation, at)
 		set(many[1:])
 		b.good("most items " + at)
 	}
@@ -372,7 +372,7 @@ var goodTimes = []text{"2024-02-29T00:00:00Z", "2025-01-01t00:00:00z", "2025-01-
 func (b *breaker) breakValue(f ocpptest.Field, good any, set func(any), at string) {
 	for _, v := range wrongTypes[f.Kind] {
 		set(v)
-		b.bad("wrong type "+string(v), ocpp.TypeConstraintViolation, at)
+		_ = b.bad("wrong type "+string(v), ocpp.TypeConstraintViolation, at)
 	}
 	switch f.Kind {
 	case ocpptest.Object:
@@ -381,7 +381,7 @@ func (b *breaker) breakValue(f ocpptest.Field, good any, set func(any), at strin
 	case ocpptest.Enum:
 		for _, v := range []text{"", "notInTheList", text(b.table.Enums[f.Ref][0]) + " ", text(strings.ToUpper(b.table.Enums[f.Ref][0])) + "_"} {
 			set(v)
-			b.bad("wrong word", ocpp.PropertyConstraintViolation, at)
+			_ = b.bad("wrong word", ocpp.PropertyConstraintViolation, at)
 		}
 	case ocpptest.String:
 		if f.MaxLength > 0 {
@@ -395,7 +395,7 @@ func (b *breaker) breakValue(f ocpptest.Field, good any, set func(any), at strin
 	case ocpptest.Time:
 		for _, v := range badTimes {
 			set(v)
-			b.bad("bad time "+string(v), ocpp.PropertyConstraintViolation, at)
+			_ = b.bad("bad time "+string(v), ocpp.PropertyConstraintViolation, at)
 		}
 		for _, v := range goodTimes {
 			set(v)
@@ -405,11 +405,11 @@ func (b *breaker) breakValue(f ocpptest.Field, good any, set func(any), at strin
 		b.breakNumber(f, set, at)
 	case ocpptest.CustomData:
 		set(literal("{}"))
-		b.bad("no vendor", ocpp.OccurrenceConstraintViolation, at+".vendorId")
+		_ = b.bad("no vendor", ocpp.OccurrenceConstraintViolation, at+".vendorId")
 		set(literal(`{"vendorId":5}`))
-		b.bad("vendor of wrong type", ocpp.TypeConstraintViolation, at+".vendorId")
+		_ = b.bad("vendor of wrong type", ocpp.TypeConstraintViolation, at+".vendorId")
 		set(literal(`{"vendorId":"` + strings.Repeat("v", 256) + `"}`))
-		b.bad("vendor too long", ocpp.PropertyConstraintViolation, at+".vendorId")
+		_ = b.bad("vendor too long", ocpp.PropertyConstraintViolation, at+".vendorId")
 	}
 }
 
@@ -429,18 +429,18 @@ func (b *breaker) breakNumber(f ocpptest.Field, set func(any), at string) {
 		set(literal(fmt.Sprint(n)))
 		b.good("least number " + at)
 		set(outside(n, -1))
-		b.bad("number too small", ocpp.PropertyConstraintViolation, at)
+		_ = b.bad("number too small", ocpp.PropertyConstraintViolation, at)
 	}
 	if n, ok := f.Max.Get(); ok {
 		set(literal(fmt.Sprint(n)))
 		b.good("greatest number " + at)
 		set(outside(n, 1))
-		b.bad("number too great", ocpp.PropertyConstraintViolation, at)
+		_ = b.bad("number too great", ocpp.PropertyConstraintViolation, at)
 	}
 	if f.Tenths {
 		for _, v := range []literal{"0.15", "1e-2", "16.0001"} {
 			set(v)
-			b.bad("not a tenth", ocpp.PropertyConstraintViolation, at)
+			_ = b.bad("not a tenth", ocpp.PropertyConstraintViolation, at)
 		}
 		for _, v := range []literal{"0.1", "16.10", "1e3", "-0.3"} {
 			set(v)

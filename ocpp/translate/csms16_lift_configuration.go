@@ -146,8 +146,8 @@ func configuration(asked []string, keys []v16.KeyValue) *v16.GetConfigurationRes
 // but do not decide the answer.
 func liftChangeConfiguration(m *v16.ChangeConfigurationRequest) (Exchange, error) {
 	values, err := devicemodel.Lift(m.Key, m.Value)
-	if err != nil {
-		return answered(&v16.ChangeConfigurationResponse{Status: v16.ConfigurationStatusNotSupported}, nil), nil
+	if err != nil { // an answer of the protocol, not a failure of the translation
+		return answered(&v16.ChangeConfigurationResponse{Status: v16.ConfigurationStatusNotSupported}, nil), nil //nolint:nilerr
 	}
 	spec, standard := devicemodel.Spec(m.Key)
 	target, _ := devicemodel.FromKey(m.Key)

@@ -226,7 +226,8 @@ func liftCost(d *Dialogue, m *v16.DataTransferRequest) (Exchange, error) {
 	switch m.MessageID.Or("") {
 	case "SetUserPrice":
 		show, notes := displayMessage(d, "user/"+p.IDToken, &p)
-		x.Requests, x.Notes = []ocpp.Request{show}, append(notes, emulatedNote("data", "shown for two minutes; 2.1 has no message for one token"))
+		notes = append(notes, emulatedNote("data", "shown for two minutes; 2.1 has no message for one token"))
+		x.Requests, x.Notes = []ocpp.Request{show}, notes
 	case "RunningCost", "FinalCost":
 		cost, err := costUpdated(d, m, &p)
 		if err != nil {

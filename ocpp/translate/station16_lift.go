@@ -270,7 +270,8 @@ func (t *talk) liftStop(r *v16.StopTransactionRequest) Exchange {
 		req.IDToken = &token
 	}
 	values, events := t.liftMeter("transactionData", r.TransactionData, req.EVSE)
-	req.MeterValue = append(values, t.finalRegister(r, at, values))
+	values = append(values, t.finalRegister(r, at, values))
+	req.MeterValue = values
 	t.noteUnread("transactionData", req.MeterValue)
 	t.numbered(req)
 	t.d.State.Close(id)

@@ -161,7 +161,7 @@ func TestStation16Table(t *testing.T) {
 // checkTable holds what a random message loses against its entry, half of the time within a transaction.
 func (c crossing) checkTable(t *rapid.T, e translate.Entry) {
 	d := newDialogue()
-	if strings.Contains("MeterValues StatusNotification StopTransaction TransactionEvent", e.Action) && rapid.Bool().Draw(t, "charging") {
+	if slices.Contains([]string{"MeterValues", "StatusNotification", "StopTransaction", "TransactionEvent"}, e.Action) && rapid.Bool().Draw(t, "charging") {
 		start := map[ocpp.Version]string{ocpp.V16: "StartTransaction", ocpp.V21: "TransactionEvent"}[c.from]
 		c.exchange(t, d, drawRequest(t, c.from, start))
 	}

@@ -88,7 +88,7 @@ func digest(migrations []fs.FS) (string, error) {
 				return err
 			}
 			text, err := fs.ReadFile(dir, p)
-			fmt.Fprintf(h, "%s %d\n%s", p, len(text), text)
+			_, _ = fmt.Fprintf(h, "%s %d\n%s", p, len(text), text)
 			return err
 		})
 		if err != nil {
@@ -121,7 +121,7 @@ func freshSQLite(t testing.TB, key string, migrations []fs.FS) db.Options {
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		path := filepath.Join(dir, "template.db")
 		// The last connection to close moves the log into the file.
 		if err := migrate(db.Options{Path: path}, migrations); err != nil {
@@ -280,11 +280,12 @@ func stopWithProcess(script, dir string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("watch over PostgreSQL: %w", err)
 	}
-	watch = w // kept from the garbage collector, which would close it
+	kept = append(kept, w) // from the garbage collector, which would close it
 	return r.Close()
 }
 
-var watch *os.File
+// kept are files that stay open as long as the process lives.
+var kept []*os.File
 
 // findScript looks for the script above the test's folder.
 func findScript() (string, error) {

@@ -80,7 +80,7 @@ type handler struct {
 func (h *handler) OnPing(c *gws.Conn, p []byte) { _ = c.WritePong(p) }
 
 func (h *handler) OnMessage(_ *gws.Conn, m *gws.Message) {
-	defer m.Close()
+	defer func() { _ = m.Close() }()
 	h.peer.Receive(m.Data.String())
 }
 

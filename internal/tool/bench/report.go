@@ -43,7 +43,7 @@ func machine(dir string) Machine {
 		Load: strings.Join(strings.Fields(line("/proc/loadavg") + " ")[:3], " "), SyncMs: syncTime(dir)}
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
-		m.MemoryMB = int(uint64(info.Totalram) * uint64(info.Unit) >> 20)
+		m.MemoryMB = int(info.Totalram * uint64(info.Unit) >> 20)
 	}
 	return m
 }

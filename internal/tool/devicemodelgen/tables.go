@@ -145,7 +145,7 @@ func readRows(name string) ([][]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading an appendix: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	r := csv.NewReader(file)
 	r.Comma, r.LazyQuotes, r.FieldsPerRecord = ';', true, -1
 	var rows [][]string

@@ -64,7 +64,7 @@ func run(root string, check bool, problems io.Writer) error {
 			good = append(good, f)
 			continue
 		}
-		fmt.Fprintf(problems, "%s:%d: %s\n", f.file, f.line, f.problem)
+		_, _ = fmt.Fprintf(problems, "%s:%d: %s\n", f.file, f.line, f.problem)
 	}
 	page, name := coverage(cases, support, good, c), filepath.Join(root, "docs", "coverage.md")
 	err = store(name, page, check)

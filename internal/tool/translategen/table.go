@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"slices"
 	"strings"
 )
 
@@ -63,7 +64,7 @@ func writeEntry(b *bytes.Buffer, action, role, direction string, there, back way
 	request.message(action + "Request")
 	response := walker{way: back, in: "InResponse"}
 	response.message(action + "Response")
-	lines := append(request.lines, response.lines...)
+	lines := slices.Concat(request.lines, response.lines)
 	if len(lines) == 0 {
 		b.WriteString("},\n")
 		return

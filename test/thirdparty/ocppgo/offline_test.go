@@ -40,7 +40,7 @@ func TestOffline16(t *testing.T) {
 	must[*core.StopTransactionConfirmation](t)(again.StopTransaction(4321, types16.NewDateTime(end), started.TransactionId, func(r *core.StopTransactionRequest) {
 		r.Reason = core.ReasonEVDisconnected
 	}))
-	checkOnlySession(t, node.Session{Station: p.id, TransactionID: strconv.Itoa(started.TransactionId), EVSE: 1, Connector: 1, Token: &token, TokenType: "Untyped", State: "ended",
+	checkOnlySession(t, node.Session{Station: p.id, TransactionID: strconv.Itoa(started.TransactionId), EVSE: 1, Connector: 1, Token: &token, TokenType: "", State: "ended",
 		StartedAt: begin, EndedAt: &end, EnergyWh: 4221, StoppedReason: "EVDisconnected", MeterStartWh: ptr(int64(100)), MeterStopWh: ptr(int64(4321))})
 }
 

@@ -60,7 +60,7 @@ func TestCharge16(t *testing.T) {
 	awaitState(t, p.id, "Occupied", "Charging")
 
 	want := node.Session{Station: p.id, TransactionID: strconv.Itoa(started.TransactionId), EVSE: 1, Connector: 1, Token: ptr(good),
-		TokenType: "Untyped", State: "active", ChargingState: "Charging", StartedAt: begin, EnergyWh: 1250, PowerW: 7200, SoC: ptr(57), MeterStartWh: ptr(int64(1000)),
+		TokenType: "", State: "active", ChargingState: "Charging", StartedAt: begin, EnergyWh: 1250, PowerW: 7200, SoC: ptr(57), MeterStartWh: ptr(int64(1000)),
 		MeterStopWh: ptr(int64(2250))}
 	checkOnlySession(t, want)
 
@@ -150,7 +150,7 @@ func TestRemoteCharge16(t *testing.T) {
 	must[*core.MeterValuesConfirmation](t)(p.MeterValues(1, samples16(begin.Add(time.Minute), types.ReadingContextSamplePeriodic, "0.1", "11", "20"),
 		func(r *core.MeterValuesRequest) { r.TransactionId = ptr(started.TransactionId) }))
 	id := strconv.Itoa(started.TransactionId)
-	want := node.Session{Station: p.id, TransactionID: id, EVSE: 1, Connector: 1, Token: ptr(token), TokenType: "Untyped", State: "active",
+	want := node.Session{Station: p.id, TransactionID: id, EVSE: 1, Connector: 1, Token: ptr(token), TokenType: "", State: "active",
 		ChargingState: "Charging", StartedAt: begin, EnergyWh: 50, PowerW: 11000, SoC: ptr(20), MeterStartWh: ptr(int64(50)), MeterStopWh: ptr(int64(100)), RemoteStartID: ptr(77)}
 	session := checkOnlySession(t, want)
 
