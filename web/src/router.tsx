@@ -32,6 +32,10 @@ export const router = createBrowserRouter([
             path: "sessions/:id",
             lazy: async () => ({ Component: (await import("./pages/Session")).SessionPage }),
           },
+          {
+            path: "tokens",
+            lazy: async () => ({ Component: (await import("./pages/Tokens")).Tokens }),
+          },
           { path: "*", element: <NotFound /> },
         ],
       },

@@ -12,7 +12,10 @@ import { applyToFleet, applyToStation, type Fleet, toFleet } from "../live/event
 import { recent } from "../live/recent";
 import { client, need } from "./client";
 import { keys } from "./keys";
-import { asStation, type Station } from "./types";
+import type { components } from "./schema";
+import { asStation, type Station, type Token } from "./types";
+
+type Schemas = components["schemas"];
 
 /** How many items one request of a long listing brings. */
 const pageSize = 500;
@@ -130,11 +133,62 @@ export function useCommands(id: string) {
   });
 }
 
+/** All tokens, page after page: the first ones are shown while the rest is on its way. */
 export function useTokens() {
+  const queryClient = useQueryClient();
   return useQuery({
     queryKey: keys.tokens,
-    queryFn: () => need(client.GET("/tokens", { params: { query: { limit: 200 } } })),
+    queryFn: ({ signal }) => fetchTokens(queryClient, signal),
     staleTime: 30_000,
+  });
+}
+
+async function fetchTokens(queryClient: QueryClient, signal: AbortSignal): Promise<Token[]> {
+  const first = queryClient.getQueryData(keys.tokens) === undefined;
+  let all: Token[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await need(
+      client.GET("/tokens", { params: { query: { limit: pageSize, cursor } }, signal }),
+    );
+    all = [...all, ...page.items];
+    cursor = page.next ?? undefined;
+    if (first && cursor) queryClient.setQueryData(keys.tokens, all);
+  } while (cursor);
+  return all;
+}
+
+export type NewToken = Schemas["CreateTokenInputBody"];
+export type TokenChange = Schemas["PatchTokenInputBody"];
+
+export function useAddToken() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: (body: NewToken) => need(client.POST("/tokens", { body })),
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: keys.tokens }),
+  });
+}
+
+export function useChangeToken() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: ({ id, change }: { id: string; change: TokenChange }) =>
+      need(client.PATCH("/tokens/{id}", { params: { path: { id } }, body: change })),
+    onSuccess: (changed) => {
+      queryClient.setQueryData<Token[]>(keys.tokens, (old) =>
+        old?.map((token) => (token.id === changed.id ? changed : token)),
+      );
+    },
+  });
+}
+
+export function useRemoveToken() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => need(client.DELETE("/tokens/{id}", { params: { path: { id } } })),
+    onSuccess: (_data, id) => {
+      queryClient.setQueryData<Token[]>(keys.tokens, (old) => old?.filter((token) => token.id !== id));
+    },
   });
 }
 
@@ -228,5 +282,50 @@ export function useAdmission() {
       void queryClient.invalidateQueries({ queryKey: keys.station(station) });
       void queryClient.invalidateQueries({ queryKey: keys.overview });
     },
+  });
+}
+
+/** What belongs to a station's place in the fleet is asked for again. */
+function refreshFleet(queryClient: QueryClient): void {
+  void queryClient.invalidateQueries({ queryKey: keys.stations });
+  void queryClient.invalidateQueries({ queryKey: keys.overview });
+}
+
+/** Registers a station. The answer carries a password when one was made; it is never told again. */
+export function useRegister() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Schemas["CreateStationInputBody"]) => need(client.POST("/stations", { body })),
+    onSuccess: () => refreshFleet(queryClient),
+    gcTime: 0,
+  });
+}
+
+/** Makes a new password for a station. The answer is the only time that it is told. */
+export function useNewPassword() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: (station: string) =>
+      need(client.POST("/stations/{id}/password", { params: { path: { id: station } }, body: {} })),
+    onSuccess: (_data, station) => queryClient.invalidateQueries({ queryKey: keys.station(station) }),
+    gcTime: 0,
+  });
+}
+
+export function useStrict() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: ({ station, strict }: { station: string; strict: boolean }) =>
+      need(client.PATCH("/stations/{id}", { params: { path: { id: station } }, body: { strict } })),
+    onSuccess: (view) => queryClient.setQueryData(keys.station(view.id), asStation(view)),
+  });
+}
+
+export function useRemoveStation() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: (station: string) =>
+      need(client.DELETE("/stations/{id}", { params: { path: { id: station } } })),
+    onSuccess: () => refreshFleet(queryClient),
   });
 }

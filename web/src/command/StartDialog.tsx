@@ -20,12 +20,12 @@ export function StartDialog({ station, evse, onClose }: Props) {
   const [missing, setMissing] = useState(false);
   const [refused, setRefused] = useState<Problem | null>(null);
 
-  const active = (tokens.data?.items ?? []).filter((token) => token.status === "active");
+  const active = (tokens.data ?? []).filter((token) => token.status === "active");
   const choose = (value: string) => {
     setUid(value);
     setMissing(false);
     const known = active.find((token) => token.uid === value);
-    if (known) setType(known.type);
+    if (known?.type) setType(known.type);
   };
 
   const submit = (event: FormEvent) => {

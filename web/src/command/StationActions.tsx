@@ -5,6 +5,7 @@ import type { Station } from "../api/types";
 import { LockIcon, PlayIcon, PowerIcon, ResetIcon } from "../parts/icons";
 import { ProblemView } from "../parts/Problem";
 import { typeName } from "../state";
+import { StationMenu } from "../station/StationMenu";
 import { t } from "../texts";
 import { notifyResult } from "./result";
 import { StartDialog } from "./StartDialog";
@@ -30,6 +31,7 @@ export function StationActions({ station }: { station: Station }) {
       <Plain icon={<PowerIcon size={16} />} disabled={off} onClick={() => setOpen("availability")}>
         {t.station.availability}
       </Plain>
+      <StationMenu station={station} />
       {open === "start" && <StartDialog station={station} onClose={close} />}
       {open === "reset" && <ResetDialog station={station} onClose={close} />}
       {open === "unlock" && <UnlockDialog station={station} onClose={close} />}

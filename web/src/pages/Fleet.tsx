@@ -1,18 +1,21 @@
-import { SegmentedControl, Select, Skeleton, TextInput, UnstyledButton } from "@mantine/core";
+import { Button, SegmentedControl, Select, Skeleton, TextInput, UnstyledButton } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
-import { useDeferredValue, useMemo, useRef } from "react";
+import { lazy, type ReactNode, Suspense, useDeferredValue, useMemo, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { useFleet } from "../api/queries";
+import { stationAddress } from "../fleet/address";
 import { Figures } from "../fleet/Figures";
 import { FleetList } from "../fleet/FleetList";
 import css from "../fleet/fleet.module.css";
 import { WaitingRoom } from "../fleet/WaitingRoom";
 import { count } from "../format";
-import { SearchIcon } from "../parts/icons";
+import { PlusIcon, SearchIcon } from "../parts/icons";
 import { Empty, ProblemView } from "../parts/Problem";
 import { usePageTitle } from "../parts/usePageTitle";
 import { type FleetFilter, matches } from "../state";
 import { t } from "../texts";
+
+const ConnectDialog = lazy(() => import("../fleet/ConnectDialog"));
 
 const filterStates = [
   "Available",
@@ -32,6 +35,7 @@ const filterStates = [
 export function Fleet() {
   usePageTitle(t.fleet.title);
   const fleet = useFleet();
+  const [connecting, setConnecting] = useState(false);
   const [search, setSearch] = useSearchParams();
   const filter: FleetFilter = {
     search: search.get("q") ?? "",
@@ -71,7 +75,11 @@ export function Fleet() {
       <h1 className={css.title}>{t.fleet.title}</h1>
       <Figures onState={(state) => set("state", state)} active={filter.state} />
       {pending.length > 0 && <WaitingRoom stations={pending} />}
-      <Filters filter={filter} set={set} shown={shown.length} total={admitted.length} />
+      <Filters filter={filter} set={set} shown={shown.length} total={admitted.length}>
+        <Button leftSection={<PlusIcon size={16} />} onClick={() => setConnecting(true)}>
+          {t.fleet.connect}
+        </Button>
+      </Filters>
       {fleet.isError && <ProblemView cause={fleet.error} retry={() => void fleet.refetch()} />}
       {fleet.isPending && <Loading />}
       {fleet.data && admitted.length === 0 && pending.length === 0 && (
@@ -89,13 +97,13 @@ export function Fleet() {
         </div>
       )}
       {shown.length > 0 && <FleetList stations={shown} />}
+      {connecting && (
+        <Suspense fallback={null}>
+          <ConnectDialog onClose={() => setConnecting(false)} />
+        </Suspense>
+      )}
     </>
   );
-}
-
-function stationAddress(): string {
-  const { protocol, host } = window.location;
-  return `${protocol === "https:" ? "wss" : "ws"}://${host}/ocpp/`;
 }
 
 type FiltersProps = {
@@ -103,9 +111,10 @@ type FiltersProps = {
   set: (name: string, value: string) => void;
   shown: number;
   total: number;
+  children: ReactNode;
 };
 
-function Filters({ filter, set, shown, total }: FiltersProps) {
+function Filters({ filter, set, shown, total, children }: FiltersProps) {
   const input = useRef<HTMLInputElement>(null);
   useHotkeys([["/", () => input.current?.focus()]]);
   return (
@@ -145,6 +154,7 @@ function Filters({ filter, set, shown, total }: FiltersProps) {
       <span className={css.shown} role="status">
         {t.fleet.shown(total, count(shown), count(total))}
       </span>
+      {children}
     </search>
   );
 }

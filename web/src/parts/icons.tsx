@@ -39,6 +39,14 @@ export const SessionIcon = (p: Props) =>
       <path d="M12 7v5l3.5 2" />
     </>,
   );
+export const TokenIcon = (p: Props) =>
+  draw(
+    p,
+    <>
+      <rect x="3.5" y="6" width="17" height="12.5" rx="2" />
+      <path d="M3.500 10.500h17M7 15h4" />
+    </>,
+  );
 export const SearchIcon = (p: Props) =>
   draw(
     p,
@@ -90,6 +98,9 @@ export const ResetIcon = (p: Props) => draw(p, <path d="M5 12a7 7 0 1 0 2.2-5.10
 export const PowerIcon = (p: Props) => draw(p, <path d="M12 3.500V12M7 6.500a7.5 7.5 0 1 0 10 0" />);
 export const PencilIcon = (p: Props) =>
   draw(p, <path d="M4.5 19.5 5.5 15 16 4.500l3.5 3.500L9 18.500zM13.5 7l3.5 3.5" />);
+export const MoreIcon = (p: Props) =>
+  draw(p, <path d="M5.500 12h.1M12 12h.1M18.500 12h.1" strokeWidth={2.8} />);
+export const PlusIcon = (p: Props) => draw(p, <path d="M12 5.500v13M5.500 12h13" />);
 export const DownIcon = (p: Props) => draw(p, <path d="M12 5v14M6 13l6 6 6-6" />);
 export const UpIcon = (p: Props) => draw(p, <path d="M12 19V5M6 11l6-6 6 6" />);
 export const ChevronIcon = (p: Props) => draw(p, <path d="m9 6 6 6-6 6" />);

@@ -6,7 +6,7 @@ import { client, need, onSignedOut } from "../api/client";
 import { toProblem } from "../api/problem";
 import { meQuery } from "../api/queries";
 import type { Me } from "../api/types";
-import { AutoIcon, MoonIcon, SessionIcon, StationIcon, SunIcon, UserIcon } from "../parts/icons";
+import { AutoIcon, MoonIcon, SessionIcon, StationIcon, SunIcon, TokenIcon, UserIcon } from "../parts/icons";
 import { notifyProblem, ProblemView } from "../parts/Problem";
 import { t } from "../texts";
 import css from "./Shell.module.css";
@@ -62,6 +62,9 @@ function Frame({ me }: { me: Me }) {
           </NavLink>
           <NavLink to="/sessions">
             <SessionIcon /> <span>{t.shell.sessions}</span>
+          </NavLink>
+          <NavLink to="/tokens">
+            <TokenIcon /> <span>{t.shell.tokens}</span>
           </NavLink>
         </nav>
         <div className={css.tools}>

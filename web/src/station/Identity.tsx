@@ -17,6 +17,7 @@ export function Identity({ station }: { station: Station }) {
         <Fact name={t.station.security}>
           {t.station.securityNames[station.securityProfile] ?? String(station.securityProfile)}
         </Fact>
+        <Fact name={t.station.strict}>{t.station.strictNames[station.strict ? "true" : "false"]}</Fact>
         <Fact name={t.station.admission}>
           {t.station.admissionNames[station.admission] ?? station.admission}
         </Fact>
