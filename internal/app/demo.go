@@ -42,7 +42,7 @@ func (n *node) runDemo(ctx context.Context, addr net.Addr) error {
 	password := station.NewPassword()
 	fleet, err := sim.NewFleet(sim.FleetConfig{Count: n.cfg.Demo, IDPrefix: demoPrefix, DCEvery: 4, Ramp: 2 * time.Second, Station: sim.Config{
 		URL: "ws://127.0.0.1:" + port + "/ocpp", Vendor: "Lumela", Model: "Virtual", EVSEs: 2, Password: password, Tokens: []string{demoToken}, Log: n.log,
-		Behaviour: sim.Behaviour{Auto: true, SessionEvery: time.Minute, SessionLength: 12 * time.Minute, MeterInterval: 10 * time.Second}}})
+		Behaviour: sim.Behaviour{Auto: true, SessionEvery: time.Minute, FirstWithin: 12 * time.Second, SessionLength: 12 * time.Minute, MeterInterval: 10 * time.Second}}})
 	if err != nil {
 		return fmt.Errorf("make the virtual stations: %w", err)
 	}

@@ -123,7 +123,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 	}
 	n.onClose(n.db.Close)
 	// Frames have a file of their own, so that they never hold up the ledger.
-	if n.frameDB, err = db.Open(ctx, db.Options{Path: filepath.Join(n.cfg.DataDir, "frames.db"), Relaxed: true, Readers: 4, Log: n.log}); err != nil {
+	if n.frameDB, err = db.Open(ctx, db.Options{Path: filepath.Join(n.cfg.DataDir, "frames.db"), Relaxed: true, Readers: 4, CacheMiB: 8, Log: n.log}); err != nil {
 		return fmt.Errorf("open the frame log: %w", err)
 	}
 	n.onClose(n.frameDB.Close)

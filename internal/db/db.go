@@ -41,6 +41,8 @@ type Options struct {
 	Committers int
 	// Readers bounds the read connections: 8 on SQLite, 16 on PostgreSQL when 0 or less.
 	Readers int
+	// CacheMiB bounds the page cache of SQLite's write connection; 32 when 0 or less.
+	CacheMiB int
 	// Log receives what a caller cannot be told; nil means slog.Default().
 	Log *slog.Logger
 	// Clock is what [Tx.Now] reads; nil means the system's.

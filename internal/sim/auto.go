@@ -18,7 +18,11 @@ func (s *Station) planAuto() {
 	}
 	for _, e := range s.evses {
 		if b.Auto && e.autoTimer == nil {
-			e.autoTimer = s.after(s.simDuration(s.random(b.SessionEvery)), func() { s.arrive(e) })
+			wait := s.random(b.SessionEvery)
+			if b.FirstWithin > 0 && e.id == 1 {
+				wait = min(wait, time.Duration(s.rnd.Float64()*float64(b.FirstWithin)))
+			}
+			e.autoTimer = s.after(s.simDuration(wait), func() { s.arrive(e) })
 		}
 		if b.FaultEvery > 0 {
 			s.planFault(e)

@@ -41,6 +41,7 @@ type Config struct {
 type Behaviour struct {
 	Auto          bool          // cars come and go by themselves
 	SessionEvery  time.Duration // mean time between cars at one EVSE, in simulated time; 20 minutes when 0
+	FirstWithin   time.Duration // the first car of a station comes to its first EVSE within this simulated time; 0 for no such promise
 	SessionLength time.Duration // mean time that a car stays, in simulated time; 40 minutes when 0
 	MeterInterval time.Duration // first value of the sample interval; 60 s when 0
 	OfflineEvery  time.Duration // mean time between losses of the link; never when 0
