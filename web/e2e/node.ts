@@ -6,14 +6,15 @@ import { fileURLToPath } from "node:url";
 
 const startupMs = 30_000;
 
+/** The built program: the node, and the virtual stations that come to it. */
+export const binary = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "bin", "lumela");
+
 /**
  * Starts the built node with a demonstration fleet, unless LUMELA_E2E_URL names one that runs already (then with
  * LUMELA_E2E_EMAIL and LUMELA_E2E_PASSWORD). Reads address and first password from what the node prints.
  */
 export default async function start(): Promise<() => Promise<void>> {
   if (process.env.LUMELA_E2E_URL) return async () => {};
-  const here = dirname(fileURLToPath(import.meta.url));
-  const binary = join(here, "..", "..", "bin", "lumela");
   const data = mkdtempSync(join(tmpdir(), "lumela-e2e-"));
   const args = [
     "serve",

@@ -28,6 +28,7 @@ export function notifyResult(title: string, result: CommandResult): void {
   const status = statusOf(result);
   const ok = isGood(result);
   notifications.show({
+    closeButtonProps: { "aria-label": t.dialog.close },
     color: ok ? "teal" : "red",
     title:
       result.status === "queued"

@@ -34,6 +34,7 @@ function OneStation({ id }: { id: string }) {
   const navigate = useNavigate();
   const tab = search.get("tab") ?? "frames";
 
+  const name = station.data ? `${station.data.vendor} ${station.data.model}`.trim() : "";
   if (station.isError && toProblem(station.error).status === 404) {
     return (
       <Empty title={t.station.notFound}>
@@ -54,11 +55,12 @@ function OneStation({ id }: { id: string }) {
         </h1>
         {station.data && (
           <span className={css.subtitle}>
-            {`${station.data.vendor} ${station.data.model}`.trim()}
+            {name}
             {!station.data.online && (
               <span className={css.away}>
-                {" · "}
-                {t.link.offline}, <Time at={station.data.lastSeen} form="ago" />
+                {name && " · "}
+                {t.link.offline},{" "}
+                {station.data.lastSeen ? <Time at={station.data.lastSeen} form="ago" /> : t.link.neverSeen}
               </span>
             )}
           </span>

@@ -38,6 +38,7 @@ export function ProblemView({ cause, retry }: { cause: unknown; retry?: () => vo
 export function notifyProblem(cause: unknown): void {
   const problem = toProblem(cause);
   notifications.show({
+    closeButtonProps: { "aria-label": t.dialog.close },
     color: "red",
     title: problem.title,
     message: [problem.detail, ...problem.errors.map((e) => `${e.location ?? ""} ${e.message ?? ""}`.trim())]
@@ -48,7 +49,13 @@ export function notifyProblem(cause: unknown): void {
 }
 
 export function notifyDone(title: string, message: ReactNode = ""): void {
-  notifications.show({ color: "teal", title, message, autoClose: 5000 });
+  notifications.show({
+    closeButtonProps: { "aria-label": t.dialog.close },
+    color: "teal",
+    title,
+    message,
+    autoClose: 5000,
+  });
 }
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {

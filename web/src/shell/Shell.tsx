@@ -115,7 +115,7 @@ function Account({ me }: { me: Me }) {
     }
   };
   return (
-    <Menu position="bottom-end" width={220}>
+    <Menu position="bottom-end" width={220} withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <UnstyledButton className={css.tool} aria-label={t.shell.account}>
           <UserIcon />

@@ -24,7 +24,7 @@ export function StationMenu({ station }: { station: Station }) {
     );
   return (
     <>
-      <Menu position="bottom-end" width={300}>
+      <Menu position="bottom-end" width={320} alignItemsLabels="all" withInitialFocusPlaceholder={false}>
         <Menu.Target>
           <ActionIcon size={36} variant="default" aria-label={t.manage.menu(station.id)}>
             <MoreIcon />
@@ -37,7 +37,7 @@ export function StationMenu({ station }: { station: Station }) {
             <span className={css.menuHint}>{t.manage.strictHint}</span>
           </Menu.CheckboxItem>
           <Menu.Divider />
-          <Menu.Item color="red" onClick={() => setOpen("remove")}>
+          <Menu.Item className="danger" onClick={() => setOpen("remove")}>
             {t.manage.remove}
           </Menu.Item>
         </Menu.Dropdown>

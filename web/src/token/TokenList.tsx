@@ -103,7 +103,7 @@ const Row = memo(function Row({ token, onOpen }: RowProps) {
       </div>
       <div role="cell" className={css.actions}>
         <BlockButton token={token} />
-        <Menu position="bottom-end" width={160}>
+        <Menu position="bottom-end" width={160} withInitialFocusPlaceholder={false}>
           <Menu.Target>
             <ActionIcon size={28} variant="default" aria-label={t.tokens.moreNamed(token.uid)}>
               <MoreIcon size={16} />
@@ -111,7 +111,7 @@ const Row = memo(function Row({ token, onOpen }: RowProps) {
           </Menu.Target>
           <Menu.Dropdown>
             <Menu.Item onClick={() => onOpen({ what: "edit", token })}>{t.tokens.edit}</Menu.Item>
-            <Menu.Item color="red" onClick={() => onOpen({ what: "remove", token })}>
+            <Menu.Item className="danger" onClick={() => onOpen({ what: "remove", token })}>
               {t.tokens.remove}
             </Menu.Item>
           </Menu.Dropdown>
