@@ -199,6 +199,8 @@ for (const scheme of ["light", "dark"] as const) {
         .click();
       await expect(page.getByRole("heading", { level: 1 })).toContainText("Session");
       await expect(page.getByRole("heading", { name: "Power and energy" })).toBeVisible();
+      const chart = page.getByRole("img", { name: /^Chart of power and energy/ });
+      await expect(chart.or(page.getByText("No meter values yet.")).first()).toBeVisible();
       await check("session");
       await page.goto(`${address()}/no/such/page`);
       await expect(page.getByText("There is no such page")).toBeVisible();

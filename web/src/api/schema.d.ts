@@ -756,6 +756,7 @@ export interface components {
             stoppedReason: string;
             /** @description UID of the token that started it */
             token: string | null;
+            /** @description Empty where the station does not tell one, as in OCPP 1.6 */
             tokenType: string;
             /** @description The station's; for OCPP 1.6 the number as text */
             transactionId: string;

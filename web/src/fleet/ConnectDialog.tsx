@@ -10,7 +10,7 @@ import css from "./fleet.module.css";
 /** Stands for the id in the address as long as none is known. */
 const placeholder = "<id>";
 
-type Registered = { id: string; password?: string };
+type Registered = { id: string; securityProfile: number; password?: string };
 
 /** How a station gets here: the address to enter in it and, for those who want it in advance, its registration. */
 export default function ConnectDialog({ onClose }: { onClose: () => void }) {
@@ -27,6 +27,7 @@ export default function ConnectDialog({ onClose }: { onClose: () => void }) {
         <Stack gap="md">
           <p className={css.lead}>{t.connect.registeredLead}</p>
           <CopyText name={t.connect.address} text={stationAddress(done.id)} />
+          <TlsHint profile={done.securityProfile} />
           {done.password && <Secret user={done.id} password={done.password} />}
           <Group justify="flex-end" gap="sm">
             <Button variant="default" onClick={() => setDone(null)}>
@@ -42,6 +43,12 @@ export default function ConnectDialog({ onClose }: { onClose: () => void }) {
   );
 }
 
+/** The address above is this page's own; a station that must use TLS needs another when the page came without. */
+function TlsHint({ profile }: { profile: number }) {
+  if (profile < 2 || window.location.protocol === "https:") return null;
+  return <Alert color="gray">{t.connect.noTls(profile)}</Alert>;
+}
+
 type FormProps = { onClose: () => void; onDone: (station: Registered) => void };
 
 function Form({ onClose, onDone }: FormProps) {
@@ -51,7 +58,6 @@ function Form({ onClose, onDone }: FormProps) {
   const register = useRegister();
   const wanted = id.trim();
   const securityProfile = Number(profile);
-  const needsTls = securityProfile >= 2 && window.location.protocol !== "https:";
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -59,7 +65,7 @@ function Form({ onClose, onDone }: FormProps) {
     if (!wanted) return;
     register.mutate(
       { id: wanted, securityProfile },
-      { onSuccess: (made) => onDone({ id: made.id, password: made.password }) },
+      { onSuccess: (made) => onDone({ id: made.id, securityProfile, password: made.password }) },
     );
   };
 
@@ -96,7 +102,7 @@ function Form({ onClose, onDone }: FormProps) {
           onChange={(value) => setProfile(value ?? profile)}
           allowDeselect={false}
         />
-        {needsTls && <Alert color="gray">{t.connect.noTls(securityProfile)}</Alert>}
+        <TlsHint profile={securityProfile} />
         {register.isError && <ProblemView cause={register.error} />}
         <Group justify="flex-end" gap="sm">
           <Button variant="default" onClick={onClose}>

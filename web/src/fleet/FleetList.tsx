@@ -97,6 +97,7 @@ type RowProps = { station: Station; onStart: (at: StartAt) => void };
 
 /** Rendered again only when its station changed: events replace the station's object. */
 const Row = memo(function Row({ station, onStart }: RowProps) {
+  const model = `${station.vendor} ${station.model}`.trim();
   return (
     <>
       <div role="cell" className={css.who}>
@@ -106,10 +107,10 @@ const Row = memo(function Row({ station, onStart }: RowProps) {
             {station.id}
           </Link>
           <span className={css.model}>
-            {`${station.vendor} ${station.model}`.trim()}
+            {model}
             {!station.online && (
               <span className={css.away}>
-                {" · "}
+                {model && " · "}
                 {station.lastSeen ? <Time at={station.lastSeen} form="ago" /> : t.link.neverSeen}
               </span>
             )}

@@ -169,6 +169,7 @@ it("shows where to connect, registers a station, and shows its password once", a
   expect(await screen.findByText("p4ssw0rd-made-here")).toBeTruthy();
   expect(screen.getByRole("button", { name: "Copy Password" })).toBeTruthy();
   expect(sent(calls, "POST").map((c) => c.body)).toEqual([{ id: "CS 1", securityProfile: 1 }]);
+  expect(screen.queryByText(/needs TLS/)).toBeNull();
   await user.click(screen.getByRole("button", { name: "Register another" }));
   expect(screen.queryByText("p4ssw0rd-made-here")).toBeNull();
 });

@@ -110,7 +110,7 @@ export const en = {
     password: "A password is made for the station and shown once.",
     submit: "Register",
     registered: (id: string) => `${id} is registered`,
-    registeredLead: "Enter this in the station. It connects as soon as it knows them.",
+    registeredLead: "Enter this in the station. It appears in the fleet as soon as it connects.",
     done: "Done",
     another: "Register another",
   },
