@@ -211,6 +211,11 @@ func TestAPICommands(t *testing.T) {
 	old := n.Dial(t, "OLD", "1.6", apptest.Dial{}).Boot("1.6")
 	n.Dial(t, "NEW", "2.1", apptest.Dial{}).Boot("2.1")
 	n.Want(t, 201, "POST", "/stations", `{"id":"OFF"}`)
+	apptest.Poll(t, "the device model to be asked for", func() bool {
+		var list struct{ Items []map[string]any }
+		n.Get(t, "/stations/NEW/commands", &list)
+		return len(list.Items) > 0
+	})
 	playScenarios(t, n.Client, []scenario{
 		{"POST", "/stations/NOBODY/commands/Reset", `{"type":"Immediate"}`, 404, problemPattern("404", ""), nil},
 		{"POST", "/stations/OFF/commands/Reset", `{"type":"Immediate"}`, 409, `{"title":"Station is offline","status":409,"<more>":""}`, nil},

@@ -77,6 +77,9 @@ type Options struct {
 	CallTimeout time.Duration
 	// Settle is how long a station that connects without booting is left alone before it is sent requests; 3 s by default.
 	Settle time.Duration
+	// AfterBoot is the same after an accepted BootNotification, from the answer on; 250 ms by default. Some stations lose or
+	// refuse a request that is faster than their own reading of the answer.
+	AfterBoot time.Duration
 	// PingEvery is how long a link may be silent before it is pinged, DeadAfter before it is given up; 60 s and 3 min.
 	PingEvery, DeadAfter time.Duration
 	// MaxHandshakes bounds the stations that are being let in at the same moment; 256 by default.
@@ -91,6 +94,7 @@ func (o *Options) defaults() {
 	}
 	def(&o.CallTimeout, 30*time.Second)
 	def(&o.Settle, 3*time.Second)
+	def(&o.AfterBoot, 250*time.Millisecond)
 	def(&o.PingEvery, time.Minute)
 	def(&o.DeadAfter, 3*time.Minute)
 	if o.MaxFrame <= 0 {

@@ -272,7 +272,7 @@ func (l *Link) reply(in *ocppj.Incoming, resp ocpp.Response, cerr *ocpp.CallErro
 		in.Reply(resp)
 	}
 	if l.accepted.Load() && in.Action == "BootNotification" {
-		l.becomeReady()
+		time.AfterFunc(l.gateway.o.AfterBoot, l.becomeReady)
 	}
 }
 
@@ -287,6 +287,9 @@ func (l *Link) mayServe(in *ocppj.Incoming) *ocpp.CallError {
 
 // becomeReady lets requests to the station pass.
 func (l *Link) becomeReady() {
+	if l.ctx.Err() != nil { // the link has ended meanwhile
+		return
+	}
 	l.readyOnce.Do(func() {
 		close(l.ready)
 		if !l.gateway.draining.Load() {

@@ -177,6 +177,9 @@ func TestRemoteCharge16(t *testing.T) {
 func TestVariables16(t *testing.T) {
 	t.Parallel()
 	p := connect16(t, fresh("GO16-VARIABLES"))
+	node.Eventually(t, "the first reading of the device model", func() []node.Command { return lumela.Commands(t, p.id) }, func(list []node.Command) bool {
+		return len(list) == 1 && list[0].Action == "GetBaseReport" && list[0].Status != "sent"
+	})
 	lumela.Send(t, p.id, "GetVariables", `{"getVariableData":[{"component":{"name":"OCPPCommCtrlr"},"variable":{"name":"HeartbeatInterval"}}]}`,
 		`{"getVariableResult":[{"attributeStatus":"Accepted","attributeValue":"300","component":{"name":"OCPPCommCtrlr"},"variable":{"name":"HeartbeatInterval"}}]}`)
 	if diff := cmp.Diff(&core.GetConfigurationRequest{Key: []string{"HeartbeatInterval"}}, last[*core.GetConfigurationRequest](t, &p.inbox)); diff != "" {

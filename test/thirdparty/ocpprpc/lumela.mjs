@@ -59,6 +59,13 @@ export async function eventually(ask, check) {
 }
 
 /** onlySession demands that a station has one session, with at least these fields and no flags. */
+/** Waits until the node has asked the station for its device model, which it does a moment after the boot. */
+export const settled = (station) =>
+	eventually(
+		() => items(`/stations/${station}/commands`),
+		(list) => assert.ok(list.some((c) => c.action === 'GetBaseReport' && c.status !== 'sent')),
+	);
+
 export async function onlySession(station, want) {
 	const list = await items(`/sessions?station=${station}`);
 	assert.equal(list.length, 1);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ago, api, command, connectorOf, eventually, framesOf, items, onlySession, shown } from './lumela.mjs';
+import { ago, api, command, connectorOf, eventually, framesOf, items, onlySession, shown, settled } from './lumela.mjs';
 import { Station, fresh } from './station.mjs';
 
 const config = () => [
@@ -28,6 +28,7 @@ async function boot(t, name, password) {
 	assert.ok(Math.abs(Date.parse(booted.currentTime) - Date.now()) < 30_000, booted.currentTime);
 	await s.call('StatusNotification', { connectorId: 0, errorCode: 'NoError', status: 'Available' });
 	await s.call('StatusNotification', { connectorId: 1, errorCode: 'NoError', status: 'Available', timestamp: ago(700) });
+	await settled(s.id);
 	return s;
 }
 

@@ -182,7 +182,6 @@ describe('a charging station of ocpp-rpc in strict mode', { concurrency: true },
 		const schedule = { id: 1, chargingRateUnit: 'W', chargingSchedulePeriod: [{ startPeriod: 0, limit: 11000 }] };
 		const profile = { id: 1, stackLevel: 0, chargingProfilePurpose: 'TxDefaultProfile', chargingProfileKind: 'Absolute', chargingSchedule: [schedule] };
 		const messages = [
-			['NotifyEVChargingNeeds', { evseId: 1, chargingNeeds: { requestedEnergyTransfer: 'DC', dcChargingParameters: { evMaxCurrent: 100, evMaxVoltage: 400 } } }, { status: 'Rejected' }],
 			['SecurityEventNotification', { type: 'TamperDetectionActivated', timestamp: at, techInfo: 'lid' }],
 			['FirmwareStatusNotification', { status: 'Installed', requestId: 1 }],
 			['PublishFirmwareStatusNotification', { status: 'Published', location: ['https://example.com/fw'], requestId: 1 }],
@@ -196,6 +195,7 @@ describe('a charging station of ocpp-rpc in strict mode', { concurrency: true },
 			['ReportChargingProfiles', { requestId: 6, chargingLimitSource: 'CSO', evseId: 1, chargingProfile: [profile] }],
 			['NotifyEVChargingSchedule', { timeBase: at, evseId: 1, chargingSchedule: schedule }, { status: 'Accepted' }],
 			['ReservationStatusUpdate', { reservationId: 7, reservationUpdateStatus: 'Expired' }],
+			['NotifyEVChargingNeeds', { evseId: 1, chargingNeeds: { requestedEnergyTransfer: 'DC', dcChargingParameters: { evMaxCurrent: 100, evMaxVoltage: 400 } } }, { status: 'Rejected' }],
 			['DataTransfer', { vendorId: 'com.example', messageId: 'hello', data: { deep: [1, 2] } }, { status: 'UnknownVendorId' }],
 		];
 		for (const [action, payload, response = {}] of messages) {
