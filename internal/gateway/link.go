@@ -184,7 +184,7 @@ func (l *Link) receive(text string) {
 	l.lastSeen.Store(now.UnixMilli())
 	l.pinged.Store(false)
 	l.gateway.Counters.FramesIn.Add(1)
-	l.in = current{}
+	l.in = current{action: l.answered(text)}
 	l.peer.Receive(text)
 	l.logIn(text, now)
 }

@@ -15,12 +15,20 @@ import (
 func (l *Link) logIn(text string, at time.Time) {
 	e := frame.Exchange{Station: l.station.ID, Time: at, Direction: frame.In, Action: l.in.action, Text: redact(text), Notes: l.in.notes,
 		AnswerAt: l.in.answerAt, Answer: redact(l.in.answer)}
-	if e.Action == "" { // an answer to our call, or what is no frame at all
-		if f, err := ocppj.Parse(text, l.version, false); err == nil {
-			e.Action = l.callOf(f.ID)
-		}
-	}
 	l.gateway.frames.Add(e)
+}
+
+// answered is the action of our call that a frame answers, "" for any other frame. It is asked before the frame is
+// processed: the next call goes out on its heels.
+func (l *Link) answered(text string) string {
+	if len(text) < 2 || text[1] == '2' {
+		return ""
+	}
+	f, err := ocppj.Parse(text, l.version, false)
+	if err != nil {
+		return ""
+	}
+	return l.callOf(f.ID)
 }
 
 // send writes a frame to the station. An answer is logged with its call, anything else by itself.
