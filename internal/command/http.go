@@ -51,9 +51,11 @@ func (c *Commands) Register(api huma.API, ledger *session.Ledger) {
 	send := op("send-command", http.MethodPost, "/stations/{id}/commands/{action}", "Send an OCPP 2.1 request to a station of any version")
 	send.MaxBodyBytes = 1 << 20
 	send.SkipValidateBody = true // Parse does, against the schema of the action
-	send.RequestBody = &huma.RequestBody{Description: "OCPP 2.1 payload of the action", Content: map[string]*huma.MediaType{
-		"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}}}
 	huma.Register(api, send, c.send)
+	if item := api.OpenAPI().Paths[send.Path]; item != nil && item.Post != nil { // huma describes a raw body as binary
+		item.Post.RequestBody = &huma.RequestBody{Description: "OCPP 2.1 payload of the action", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}}}
+	}
 	huma.Register(api, op("list-commands", http.MethodGet, "/stations/{id}/commands", "Commands of a station, newest first"), c.list)
 	huma.Register(api, op("get-command", http.MethodGet, "/commands/{id}", "Read a command"), c.get)
 	huma.Register(api, op("stop-session", http.MethodPost, "/sessions/{id}/stop", "Stop a session from afar"),

@@ -119,13 +119,28 @@ func (c *CSMS) Ready(l *gateway.Link) {
 	st := l.Station()
 	id := station.ID(st.ID)
 	ctx := context.Background()
-	if _, must := c.rereads.LoadAndDelete(id); must {
-		c.readModel(ctx, st.Organisation, id)
-	} else if known, err := c.Stations.Get(ctx, id); err == nil && known.ModelReadAt.IsZero() {
-		c.readModel(ctx, st.Organisation, id)
+	_, must := c.rereads.LoadAndDelete(id)
+	if known, err := c.Stations.Get(ctx, id); err == nil && known.ModelReadAt.IsZero() {
+		must = true
 	}
+	asked := !must || c.readModel(ctx, st.Organisation, id)
 	c.Commands.Deliver(ctx, st.Organisation, id)
+	for _, pause := range modelRetries {
+		if asked {
+			return
+		}
+		select {
+		case <-l.Done():
+			return
+		case <-time.After(pause):
+			asked = c.readModel(ctx, st.Organisation, id)
+		}
+	}
 }
+
+// modelRetries are the pauses before the device model is asked for again when no answer came: a station may be busy with
+// its start.
+var modelRetries = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute}
 
 // Decided is called when an operator accepts or rejects a station: a connected one is asked to boot again, so that it
 // hears of it at once. reach finds its link on this node.
@@ -147,17 +162,18 @@ func (c *CSMS) Decided(st *station.Station, l *gateway.Link) {
 	}()
 }
 
-// readModel asks for the whole device model. The parts come as NotifyReport.
-func (c *CSMS) readModel(ctx context.Context, organisation string, id station.ID) {
+// readModel asks for the whole device model; false when no answer came. The parts come as NotifyReport.
+func (c *CSMS) readModel(ctx context.Context, organisation string, id station.ID) bool {
 	req := &v21.GetBaseReportRequest{RequestID: c.newRequestID(), ReportBase: v21.ReportBaseFullInventory}
 	_, res, err := c.Commands.Send(ctx, account.System(organisation), command.Order{Station: id, Request: req})
 	if err != nil {
 		c.Log.Info("device model not read", "station", id, "error", err)
-		return
+		return problem.Is(err, problem.Inexpressible)
 	}
 	if r, ok := res.Response.(*v21.GetBaseReportResponse); ok && r.Status != v21.GenericDeviceModelStatusAccepted {
 		c.Log.Info("device model refused", "station", id, "status", r.Status)
 	}
+	return true
 }
 
 // now is the time as stations are told it: UTC with at most three digits of the second.

@@ -116,6 +116,9 @@ func (l *Link) Opened() time.Time { return l.opened }
 // Node is the name of the node that holds the link.
 func (l *Link) Node() string { return l.gateway.o.Node }
 
+// Done is closed when the link has ended.
+func (l *Link) Done() <-chan struct{} { return l.ctx.Done() }
+
 // Accept says whether the station takes part: from the answer to its BootNotification on, or when an operator decides.
 func (l *Link) Accept(yes bool) { l.accepted.Store(yes) }
 

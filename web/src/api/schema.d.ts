@@ -1803,9 +1803,11 @@ export interface operations {
             cookie?: never;
         };
         /** @description OCPP 2.1 payload of the action */
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": string;
+                "application/json": {
+                    [key: string]: unknown;
+                };
             };
         };
         responses: {
