@@ -252,8 +252,7 @@ export function useSend() {
       need(
         client.POST("/stations/{id}/commands/{action}", {
           params: { path: { id: station, action }, query: { wait: "10s", queue: queue || undefined } },
-          // The description knows this body only as text; it is the payload as JSON.
-          body: payload as unknown as string,
+          body: payload,
         }),
       ),
     onSettled: (_data, _error, { station }) =>
