@@ -134,7 +134,11 @@ func (c *Commands) Send(ctx context.Context, p account.Principal, o Order) (*Com
 	cmd := &Command{ID: uuid.Must(uuid.NewV7()).String(), Organisation: p.Organisation, Station: o.Station, Action: o.Request.ActionName(),
 		Request: publicPayload(o.Request), Status: Sent, By: p.Name, CreatedAt: time.Now()}
 	cmd.ExpiresAt = cmd.CreatedAt.Add(QueueFor)
-	if err := c.add(ctx, cmd, string(ocpp.Marshal(o.Request))); err != nil {
+	payload := cmd.Request
+	if o.Queue { // it may have to be sent from here later, with its secrets
+		payload = string(ocpp.Marshal(o.Request))
+	}
+	if err := c.add(ctx, cmd, payload); err != nil {
 		return nil, Result{}, err
 	}
 	res, err := c.run(ctx, cmd, o.Request, o.Wait)

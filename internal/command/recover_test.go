@@ -5,6 +5,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lumela/internal/account"
+	"lumela/internal/station"
+	"lumela/ocpp"
 )
 
 // TestRecover: what was on its way when the program ended is told as unclear, what waited too long as expired, and neither
@@ -30,6 +34,23 @@ func TestRecover(t *testing.T) {
 			if kept := strings.Contains(request, "a-very-secret"); kept != (want == Queued) {
 				t.Errorf("%s: the secret is kept: %t", id, kept)
 			}
+		}
+	})
+}
+
+// TestUnderWay: a command that is not to be queued is kept without its secrets from the first moment on.
+func TestUnderWay(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, w *world) {
+		var during string
+		w.observe = func(ctx context.Context, _ string, _ station.ID, _ ocpp.Request, _ ocpp.Response) error {
+			return w.db.QueryRow(ctx, `SELECT request FROM commands WHERE action = 'SetVariables'`).Scan(&during)
+		}
+		_, _, err := w.Send(t.Context(), account.System(org), Order{Station: "S", Request: secretOrder()})
+		must(t, err)
+		secret := secretOrder().SetVariableData[0].AttributeValue
+		if during == "" || strings.Contains(during, secret) {
+			t.Errorf("kept while under way: %q", during)
 		}
 	})
 }
