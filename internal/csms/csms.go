@@ -149,7 +149,7 @@ func (c *CSMS) Decided(st *station.Station, l *gateway.Link) {
 		return
 	}
 	if st.Admission != station.Accepted {
-		l.Accept(false)
+		l.Reject()
 		return
 	}
 	go func() {

@@ -109,7 +109,9 @@ func (c *CSMS) boot(ctx context.Context, l *gateway.Link, r *v21.BootNotificatio
 	if accepted && changed {
 		c.rereads.Store(id, struct{}{})
 	}
-	l.Accept(accepted)
+	if l.Accept(accepted); resp.Status == v21.RegistrationStatusRejected {
+		l.Reject()
+	}
 	return resp, nil
 }
 

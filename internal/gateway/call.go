@@ -111,13 +111,55 @@ func (l *Link) exchange(ctx context.Context, ex translate.Exchange) ([]translate
 // callBeforeAcceptance allows what a station in the waiting room may be asked, OCPP 2.0.1 B02.FR.02, and expects what it
 // was triggered to say.
 func (l *Link) callBeforeAcceptance(req ocpp.Request) error {
-	switch req.(type) {
+	switch r := req.(type) {
 	case *v21.RequestStartTransactionRequest, *v21.RequestStopTransactionRequest:
 		return problem.New(problem.Conflict, "the station has not been accepted yet") // OCPP 2.0.1 B02.FR.05
-	case *v21.TriggerMessageRequest, *v21.GetBaseReportRequest, *v21.GetReportRequest:
-		l.triggered.Store(time.Now().Add(time.Minute).UnixMilli())
+	case *v21.TriggerMessageRequest:
+		l.expect(triggers(r.RequestedMessage)...)
+	case *v21.GetBaseReportRequest, *v21.GetReportRequest:
+		l.expect(v21.ActionNotifyReport)
 	}
 	return nil
+}
+
+// trigger is what a station that is not accepted may say for a while, in the words of any version.
+type trigger struct {
+	actions []string
+	until   time.Time
+}
+
+// triggerFor is how long a station may take to say what it was asked for.
+const triggerFor = time.Minute
+
+// expect adds to what the station may say.
+func (l *Link) expect(actions ...string) {
+	t := &trigger{actions: actions, until: time.Now().Add(triggerFor)}
+	if old := l.triggered.Load(); old != nil && time.Now().Before(old.until) {
+		t.actions = append(t.actions, old.actions...)
+	}
+	l.triggered.Store(t)
+}
+
+// asked reports whether the station was asked for a message.
+func (l *Link) asked(action string) bool {
+	t := l.triggered.Load()
+	return t != nil && time.Now().Before(t.until) && slices.Contains(t.actions, action)
+}
+
+// triggers are the messages by which stations of any version answer a trigger.
+func triggers(m v21.MessageTrigger) []string {
+	switch m {
+	case v21.MessageTriggerLogStatusNotification:
+		return []string{string(m), "DiagnosticsStatusNotification"}
+	case v21.MessageTriggerFirmwareStatusNotification:
+		return []string{string(m), "SignedFirmwareStatusNotification"}
+	case v21.MessageTriggerTransactionEvent:
+		return []string{string(m), v21.ActionMeterValues}
+	}
+	if strings.HasPrefix(string(m), "Sign") {
+		return []string{v21.ActionSignCertificate}
+	}
+	return []string{string(m)}
 }
 
 // handleThen gives the platform what follows from an answer as if the station had said it.

@@ -42,7 +42,7 @@ type Link struct {
 	reported  atomic.Int64 // lastSeen when it was last reported
 	pinged    atomic.Bool
 	accepted  atomic.Bool
-	triggered atomic.Int64 // Unix ms until which requests that we triggered are heard before acceptance
+	triggered atomic.Pointer[trigger] // what is heard before acceptance, because we asked for it
 	reason    atomic.Pointer[string]
 
 	ready     chan struct{} // closed when the station may be sent requests
@@ -121,6 +121,12 @@ func (l *Link) Done() <-chan struct{} { return l.ctx.Done() }
 
 // Accept says whether the station takes part: from the answer to its BootNotification on, or when an operator decides.
 func (l *Link) Accept(yes bool) { l.accepted.Store(yes) }
+
+// Reject takes the station out, whatever it was asked for before.
+func (l *Link) Reject() {
+	l.accepted.Store(false)
+	l.triggered.Store(nil)
+}
 
 // Accepted reports whether the station takes part.
 func (l *Link) Accepted() bool { return l.accepted.Load() }
@@ -282,7 +288,7 @@ func (l *Link) reply(in *ocppj.Incoming, resp ocpp.Response, cerr *ocpp.CallErro
 // mayServe refuses what may not be said now, or cannot be true whatever the schema says.
 func (l *Link) mayServe(in *ocppj.Incoming) *ocpp.CallError {
 	// OCPP-J 1.6 errata 3.10, OCPP 2.0.1 B02.FR.09, OCPP 2.0.1 B03.FR.07: before acceptance only what we asked for.
-	if in.Action != "BootNotification" && !l.accepted.Load() && time.Now().UnixMilli() > l.triggered.Load() {
+	if in.Action != "BootNotification" && !l.accepted.Load() && !l.asked(in.Action) {
 		return &ocpp.CallError{Code: ocpp.SecurityError, Description: "the station is not accepted: send BootNotification first"}
 	}
 	return implausible(in.Request)

@@ -203,10 +203,19 @@ func TestLinkRefusesBeforeAcceptance(t *testing.T) {
 	if got := f.next(t); !strings.HasPrefix(got, `[4,"a","SecurityError"`) || len(p.heard) != 0 {
 		t.Errorf("%s; the platform heard %q", got, p.heard)
 	}
-	l.triggered.Store(time.Now().Add(time.Minute).UnixMilli()) // as after a TriggerMessage
+	l.expect(triggers(v21.MessageTriggerHeartbeat)...) // as a TriggerMessage does
 	l.receive(`[2,"b","Heartbeat",{}]`)
 	if got := f.next(t); !strings.HasPrefix(got, `[3,"b",`) {
 		t.Error(got)
+	}
+	l.receive(`[2,"c","StatusNotification",{"timestamp":"2026-11-01T10:00:00Z","connectorStatus":"Available","evseId":1,"connectorId":1}]`)
+	if got := f.next(t); !strings.HasPrefix(got, `[4,"c","SecurityError"`) {
+		t.Errorf("what was not asked for is heard: %s", got)
+	}
+	l.Reject() // an operator rejects the station
+	l.receive(`[2,"d","Heartbeat",{}]`)
+	if got := f.next(t); !strings.HasPrefix(got, `[4,"d","SecurityError"`) {
+		t.Errorf("a rejected station is heard: %s", got)
 	}
 }
 
