@@ -205,9 +205,6 @@ func OpenAPI() ([]byte, error) {
 // handler is everything that the node serves over HTTP.
 func (n *node) handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, prefix := range gateway.Prefixes {
-		mux.Handle(prefix, n.gateway.Handler())
-	}
 	mux.Handle(api.Base+"/", api.New(n.db, n.accounts, n.log, n.registrars()...))
 	mux.Handle("GET /metrics", n.metrics.handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })

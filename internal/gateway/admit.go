@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -120,7 +121,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, refusal *Refusa
 		w.Header().Set("WWW-Authenticate", `Basic realm="charging station"`)
 	}
 	if retryAfter > 0 {
-		w.Header().Set("Retry-After", itoa(int(retryAfter/time.Second)+1))
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)+1))
 	}
 	http.Error(w, http.StatusText(refusal.Status), refusal.Status)
 }

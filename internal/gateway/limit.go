@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"strconv"
 	"sync"
 	"time"
 )
@@ -71,5 +70,3 @@ func (l *limiter) sweep(now time.Time) {
 		}
 	}
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

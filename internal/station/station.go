@@ -138,13 +138,12 @@ type Place struct {
 
 // Credentials are what a station shows when it connects.
 type Credentials struct {
-	TLS       bool
-	ClientCN  string // subject common name of a verified client certificate
-	HasBasic  bool
-	Username  string
-	Password  string // raw bytes
-	Remote    string
-	UserAgent string
+	TLS      bool
+	ClientCN string // subject common name of a verified client certificate
+	HasBasic bool
+	Username string
+	Password string // raw bytes
+	Remote   string
 }
 
 // Refusal is why a station may not connect.
