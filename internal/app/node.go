@@ -24,6 +24,7 @@ import (
 	"lumela/internal/frame"
 	"lumela/internal/gateway"
 	"lumela/internal/idtoken"
+	"lumela/internal/job"
 	"lumela/internal/overview"
 	"lumela/internal/reservation"
 	"lumela/internal/session"
@@ -37,6 +38,7 @@ type node struct {
 	cfg Config
 	log *slog.Logger
 
+	name     string // of this process, which no other node of the cluster has
 	db       *db.DB
 	frameDB  *db.DB // the same database as db on PostgreSQL
 	bus      *bus.Bus
@@ -50,6 +52,7 @@ type node struct {
 	commands *command.Commands
 	csms     *csms.CSMS
 	gateway  *gateway.Gateway
+	jobs     *job.Runner
 	metrics  *metrics
 
 	first  account.Bootstrap
@@ -58,7 +61,10 @@ type node struct {
 
 // open starts all parts. What fails leaves nothing open.
 func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error) {
-	n = &node{cfg: cfg, log: log}
+	n = &node{cfg: cfg, log: log, name: nodeName}
+	if cfg.NATS != "" || cfg.Database != "" {
+		n.name = uuid.NewString()
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -93,7 +99,20 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 	if err := n.ledger.Recover(ctx); err != nil { // before stations can add to what is recovered
 		return n, err
 	}
-	return n, n.openGateway(ctx)
+	if err := n.openGateway(ctx); err != nil {
+		return n, err
+	}
+	n.openJobs() // last: what they do concerns everything
+	return n, nil
+}
+
+// openJobs starts what is done from time to time, by one node of the cluster.
+func (n *node) openJobs() {
+	n.jobs = job.New(n.db, n.name, n.log)
+	n.onClose(n.jobs.Close)
+	n.jobs.Every("purge-frames", time.Hour, func(ctx context.Context) error { return n.frames.Purge(ctx, time.Now()) })
+	n.jobs.Every("purge-events", time.Hour, func(ctx context.Context) error { return n.events.Purge(ctx, time.Now()) })
+	n.jobs.Every("expire-commands", time.Minute, n.commands.Expire)
 }
 
 // nodeName is the name of the only node of an embedded installation.
@@ -134,7 +153,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 }
 
 func migrations() []fs.FS {
-	return []fs.FS{event.Migrations, account.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
+	return []fs.FS{event.Migrations, job.Migrations, account.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
 		session.Migrations, command.Migrations, api.Migrations}
 }
 
@@ -156,11 +175,7 @@ func (n *node) openGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name := nodeName
-	if n.cfg.NATS != "" || n.cfg.Database != "" {
-		name = uuid.NewString()
-	}
-	n.gateway, err = gateway.New(gateway.Options{Node: name, Secret: secret, MaxFrame: n.cfg.MaxFrame, CallTimeout: n.cfg.CallTimeout},
+	n.gateway, err = gateway.New(gateway.Options{Node: n.name, Secret: secret, MaxFrame: n.cfg.MaxFrame, CallTimeout: n.cfg.CallTimeout},
 		n.csms, n.frames, n.bus, n.log)
 	if err != nil {
 		return err
@@ -186,6 +201,7 @@ func (n *node) registrars() []api.Registrar {
 		func(h huma.API) { n.commands.Register(h, n.ledger) },
 		func(h huma.API) { n.frames.Register(h, n.stations.Resolve) },
 		func(h huma.API) { overview.Register(h, n.stations, n.ledger) },
+		func(h huma.API) { n.jobs.Register(h, viewer) },
 		func(h huma.API) { n.events.Register(h, viewer) }}
 }
 
@@ -198,7 +214,7 @@ func viewer(ctx context.Context) (string, error) {
 // OpenAPI gives the description of the API, for documents and generated clients.
 func OpenAPI() ([]byte, error) {
 	n := &node{log: slog.New(slog.DiscardHandler), accounts: &account.Accounts{}, stations: &station.Stations{}, tokens: &idtoken.Tokens{},
-		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, frames: &frame.Log{}, events: &event.Log{}}
+		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, frames: &frame.Log{}, events: &event.Log{}, jobs: &job.Runner{}}
 	return api.Spec(n.registrars()...)
 }
 

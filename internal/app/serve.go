@@ -38,7 +38,6 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, stdout io.Writer) er
 	}
 	background, stopBackground := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { n.housekeep(background) })
 	if cfg.Demo > 0 {
 		wg.Go(func() { n.demonstrate(background, s.plain) })
 	}
@@ -158,20 +157,4 @@ func visible(a net.Addr) string {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// housekeep forgets what is past its retention.
-func (n *node) housekeep(ctx context.Context) {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := errors.Join(n.frames.Purge(ctx, time.Now()), n.events.Purge(ctx, time.Now()), n.commands.Expire(ctx)); err != nil && ctx.Err() == nil {
-			n.log.Error("old records not removed", "error", err)
-		}
-	}
 }

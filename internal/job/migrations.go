@@ -1,0 +1,8 @@
+package job
+
+import "embed"
+
+// Migrations make the table of this package.
+//
+//go:embed migrations/*.sql
+var Migrations embed.FS
