@@ -210,7 +210,8 @@ func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, st Station, v 
 	g.Counters.Accepted.Add(1)
 	l := socket.Session().(*Link)
 	l.start(st, socket, remote)
-	g.linked.Go(l.run)
+	g.linked.Add(1)
+	go l.run()
 }
 
 // wire is the connection of a link. It mends one word of gws, which says 1011, a defect of the server, where a compressed
