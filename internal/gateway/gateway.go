@@ -84,6 +84,10 @@ type Options struct {
 	PingEvery, DeadAfter time.Duration
 	// MaxHandshakes bounds the stations that are being let in at the same moment; 256 by default.
 	MaxHandshakes int
+	// Now is the machine's clock, which somebody may set at any moment: it stamps and never measures. time.Now by default.
+	Now func() time.Time
+	// Alarm tells the operator of an address that attacks the node as a whole and no station in particular; nil for nobody.
+	Alarm func(remote, reason string)
 }
 
 func (o *Options) defaults() {
@@ -103,6 +107,9 @@ func (o *Options) defaults() {
 	if o.MaxHandshakes <= 0 {
 		o.MaxHandshakes = 256
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 }
 
 // Gateway holds the links of this node.
@@ -113,6 +120,7 @@ type Gateway struct {
 	bus      *bus.Bus
 	log      *slog.Logger
 	upgrader map[ocpp.Version]*gws.Upgrader
+	began    time.Time // what intervals are measured from, see age
 	limiter  *limiter
 	hands    chan struct{}
 
@@ -136,7 +144,7 @@ type Counters struct {
 func New(o Options, p Platform, frames *frame.Log, b *bus.Bus, log *slog.Logger) (*Gateway, error) {
 	o.defaults()
 	g := &Gateway{o: o, platform: p, frames: frames, bus: b, log: log, upgrader: map[ocpp.Version]*gws.Upgrader{},
-		limiter: newLimiter(), hands: make(chan struct{}, o.MaxHandshakes), links: map[string]*Link{}, stop: make(chan struct{})}
+		began: time.Now(), limiter: newLimiter(), hands: make(chan struct{}, o.MaxHandshakes), links: map[string]*Link{}, stop: make(chan struct{})}
 	for _, v := range ocpp.Versions {
 		g.upgrader[v] = g.newUpgrader(v)
 	}
@@ -165,6 +173,9 @@ func (g *Gateway) newUpgrader(v ocpp.Version) *gws.Upgrader {
 type quiet struct{}
 
 func (quiet) Error(...any) {}
+
+// age is how long the gateway has run. Intervals are differences of ages: steps of the machine's clock do not reach them.
+func (g *Gateway) age() time.Duration { return time.Since(g.began) }
 
 // Link finds the live link of a station on this node, nil when there is none.
 func (g *Gateway) Link(id string) *Link {
@@ -239,11 +250,11 @@ func (g *Gateway) housekeep() {
 			return
 		case <-tick.C:
 		}
-		now := time.Now()
+		age := g.age()
 		for _, l := range g.all() {
-			l.sweep(now)
+			l.sweep(age)
 		}
-		g.limiter.sweep(now)
+		g.limiter.sweep(time.Now())
 		if n%seenEvery == 0 {
 			g.reportSeen()
 		}
@@ -252,9 +263,10 @@ func (g *Gateway) housekeep() {
 
 func (g *Gateway) reportSeen() {
 	seen := map[string]time.Time{}
+	now, age := g.o.Now(), g.age()
 	for _, l := range g.all() {
 		if t := l.lastSeen.Load(); t != l.reported.Swap(t) {
-			seen[l.station.ID] = time.UnixMilli(t)
+			seen[l.station.ID] = now.Add(time.Duration(t)*time.Millisecond - age)
 		}
 	}
 	if len(seen) > 0 {

@@ -38,7 +38,7 @@ type Link struct {
 	out     sync.Mutex // guards calling
 	calling struct{ id, action string }
 
-	lastSeen  atomic.Int64 // Unix ms
+	lastSeen  atomic.Int64 // age of the gateway in ms
 	reported  atomic.Int64 // lastSeen when it was last reported
 	pinged    atomic.Bool
 	accepted  atomic.Bool
@@ -65,7 +65,7 @@ func (l *Link) start(st Station, conn *gws.Conn, remote string) {
 	l.ready = make(chan struct{})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.accepted.Store(st.Accepted)
-	l.lastSeen.Store(l.opened.UnixMilli())
+	l.touch()
 	l.state = translate.NewMemory(st.ID, l.gateway.o.Secret)
 	l.dialogue = translate.Dialogue{State: l.state}
 	l.peer = ocppj.NewPeer(ocppj.Options{Version: l.version, Role: ocpp.CSMS, Strict: st.Strict, Timeout: l.gateway.o.CallTimeout,
@@ -157,13 +157,13 @@ func (l *Link) close(code uint16, reason string) {
 }
 
 func (l *Link) touch() {
-	l.lastSeen.Store(time.Now().UnixMilli())
+	l.lastSeen.Store(l.gateway.age().Milliseconds())
 	l.pinged.Store(false)
 }
 
 // sweep pings a silent link once and gives it up when it stays silent.
-func (l *Link) sweep(now time.Time) {
-	silent := now.Sub(time.UnixMilli(l.lastSeen.Load()))
+func (l *Link) sweep(age time.Duration) {
+	silent := age - time.Duration(l.lastSeen.Load())*time.Millisecond
 	switch {
 	case silent > l.gateway.o.DeadAfter:
 		l.reason.CompareAndSwap(nil, ptr("no sign of life"))
@@ -201,8 +201,7 @@ func (l *Link) receive(text string) {
 		return // not answered: the station sends it again elsewhere
 	}
 	now := time.Now()
-	l.lastSeen.Store(now.UnixMilli())
-	l.pinged.Store(false)
+	l.touch()
 	l.gateway.Counters.FramesIn.Add(1)
 	l.in = current{action: l.answered(text)}
 	l.peer.Receive(text)
