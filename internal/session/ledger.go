@@ -170,11 +170,16 @@ func (l *Ledger) end(tx *db.Tx, s *Session) error {
 func (l *Ledger) store(tx *db.Tx, e Event, s *Session, fresh bool, payload, hash string) (*Session, error) {
 	r := e.Request
 	wasActive, power, seqNo, flags := s.State == Active, s.PowerW, s.LastSeqNo, len(s.Flags)
+	before := *s
 	telling := s.absorb(e, hash)
 	if err := l.checkSequence(tx, e, s, hash, seqNo); err != nil {
 		return nil, err
 	}
-	telling = telling || flags != len(s.Flags)
+	undone, err := l.witness(tx, &before, s, e)
+	if err != nil {
+		return nil, err
+	}
+	telling = telling || undone || flags != len(s.Flags)
 	l.journal.add(tx, message{session: s.ID, at: db.Micros(r.Timestamp), hash: hash, received: db.Micros(e.ReceivedAt), seqNo: r.SeqNo,
 		typ: string(r.EventType), offline: r.Offline.Or(false), payload: payload})
 	switch {

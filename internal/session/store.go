@@ -155,9 +155,9 @@ func (l *Ledger) allActive(ctx context.Context) ([]*Session, error) {
 	return list, problem.Wrap("read the active sessions", err)
 }
 
-// fresh is the session with figures that may be ahead of its row.
+// fresh is the session with figures that may be ahead of its row, unless another node has written the row since.
 func (l *Ledger) fresh(s *Session) *Session {
-	if c := l.cached(s.Station, s.TransactionID); c != nil && c.ID == s.ID {
+	if c := l.cached(s.Station, s.TransactionID); c != nil && c.ID == s.ID && !s.updatedAt.After(c.updatedAt) {
 		return c
 	}
 	return s
