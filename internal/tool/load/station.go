@@ -18,6 +18,7 @@ type Version string
 const (
 	V16  Version = "1.6"
 	V201 Version = "2.0.1"
+	V21  Version = "2.1"
 )
 
 // Subprotocol is the name of the version in a WebSocket's handshake.
@@ -92,6 +93,51 @@ func (s *Station) Ask(action, payload string, answer any) error {
 			return fmt.Errorf("%s was answered with %s", action, text)
 		}
 		return nil
+	}
+}
+
+// CallError is the refusal of a call by the server.
+type CallError struct{ Code, Description string }
+
+// Error names the code and the description.
+func (e *CallError) Error() string { return "the call was refused: " + e.Code + " " + e.Description }
+
+// Send calls once under a message id and gives the payload of the result. The error is a *CallError when the server
+// refuses; after any other error, a deadline included, nothing is known of what the server did, and the link is of no
+// further use.
+func (s *Station) Send(id, action, payload string, within time.Duration) (json.RawMessage, error) {
+	if err := s.conn.net.SetDeadline(time.Now().Add(within)); err != nil {
+		return nil, fmt.Errorf("%s: %w", action, err)
+	}
+	if err := s.conn.WriteText(`[2,"` + id + `","` + action + `",` + payload + `]`); err != nil {
+		return nil, fmt.Errorf("%s: %w", action, err)
+	}
+	for {
+		text, err := s.conn.Read()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", action, err)
+		}
+		if called, err := s.serve(text); err != nil {
+			return nil, err
+		} else if called {
+			continue
+		}
+		var parts []json.RawMessage
+		var got string
+		if err := json.Unmarshal(text, &parts); err != nil || len(parts) < 3 || json.Unmarshal(parts[1], &got) != nil {
+			return nil, fmt.Errorf("%s was answered with %s", action, text)
+		}
+		switch {
+		case got != id:
+			return nil, fmt.Errorf("%s %s: an answer to nothing: %s", action, id, text)
+		case string(parts[0]) == "3":
+			return bytes.Clone(parts[2]), nil
+		}
+		e := &CallError{}
+		if err := json.Unmarshal(parts[2], &e.Code); err != nil || len(parts) < 4 || json.Unmarshal(parts[3], &e.Description) != nil {
+			return nil, fmt.Errorf("%s was answered with %s", action, text)
+		}
+		return nil, e
 	}
 }
 
