@@ -94,6 +94,7 @@ func (c *committer) run() {
 		c.prepare()
 		c.settle(c.jobs)
 		c.release()
+		c.finishCheckpoint()
 	}
 	finished = true
 }

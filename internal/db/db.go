@@ -62,10 +62,12 @@ type DB struct {
 
 	queue      queue
 	committers []*committer
-	running    sync.WaitGroup
-	closing    chan struct{}
-	closeOnce  sync.Once
-	closeErr   error
+	// checkpointer is nil on PostgreSQL.
+	checkpointer *checkpointer
+	running      sync.WaitGroup
+	closing      chan struct{}
+	closeOnce    sync.Once
+	closeErr     error
 
 	// calm lets a transaction that lost a conflict run again without rivals of
 	// this process: ordinary batches hold it shared, the repeated one alone.
@@ -105,6 +107,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		d.committers = append(d.committers, newCommitter(d))
 	}
 	d.queue.committers = d.committers
+	if d.engine == SQLite {
+		if d.checkpointer, err = newCheckpointer(d); err != nil {
+			return nil, errors.Join(fmt.Errorf("open the connection for checkpoints: %w", err), d.read.Close(), d.write.Close())
+		}
+	}
 	for _, c := range d.committers {
 		d.running.Add(1)
 		go c.run()
@@ -152,6 +159,9 @@ func (d *DB) Close() error {
 		d.queue.close()
 		close(d.closing)
 		d.running.Wait()
+		if d.checkpointer != nil {
+			d.closeErr = d.checkpointer.close()
+		}
 		d.stmts.Range(func(_, s any) bool {
 			d.closeErr = errors.Join(d.closeErr, s.(*sql.Stmt).Close())
 			return true

@@ -24,6 +24,8 @@ import (
 // transaction. Several nodes may call it at once on PostgreSQL: one does the work,
 // the others wait for it.
 //
+// A file NAME.postgres.sql or NAME.sqlite.sql is for that engine alone; it may stand
+// alone or in a pair under one number. All others are for both engines, and in them
 // /*CLUSTERED*/ after a table's closing parenthesis keeps its rows in the order of
 // its primary key where the engine can: WITHOUT ROWID on SQLite, nothing on PostgreSQL.
 func (d *DB) Migrate(ctx context.Context, dirs ...fs.FS) error {
@@ -94,6 +96,9 @@ func gather(e Engine, dirs []fs.FS) (memory, error) {
 			if err != nil || entry.IsDir() || path.Ext(p) != ".sql" {
 				return err
 			}
+			if ours, err := isFor(e, path.Base(p)); err != nil || !ours {
+				return err
+			}
 			text, err := fs.ReadFile(dir, p)
 			if err != nil {
 				return err
@@ -110,6 +115,18 @@ func gather(e Engine, dirs []fs.FS) (memory, error) {
 		}
 	}
 	return files, nil
+}
+
+// isFor reports whether a migration is to run on an engine, which its name may say.
+func isFor(e Engine, name string) (bool, error) {
+	switch only := Engine(strings.TrimPrefix(path.Ext(strings.TrimSuffix(name, ".sql")), ".")); only {
+	case "", e:
+		return true, nil
+	case SQLite, Postgres:
+		return false, nil
+	default:
+		return false, fmt.Errorf("migration %s is for an engine %q that does not exist", name, only)
+	}
 }
 
 // memory is a folder of files: name -> text.

@@ -44,7 +44,7 @@ func openSQLite(o Options) (read, write *sql.DB, err error) {
 	// and messages with five readings are of about 1,000 bytes. The size holds for new files.
 	write, err = sql.Open("sqlite", sqliteDSN(path, "immediate",
 		"page_size(8192)", "busy_timeout(10000)", "journal_mode(WAL)", synchronous, "foreign_keys(1)",
-		"wal_autocheckpoint(10000)", "journal_size_limit(268435456)", fmt.Sprintf("cache_size(-%d)", cache<<10), "temp_store(MEMORY)"))
+		"wal_autocheckpoint(30000)", "journal_size_limit(268435456)", fmt.Sprintf("cache_size(-%d)", cache<<10), "temp_store(MEMORY)"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,6 +61,24 @@ func openSQLite(o Options) (read, write *sql.DB, err error) {
 	read.SetMaxOpenConns(n)
 	read.SetMaxIdleConns(n)
 	return read, write, nil
+}
+
+// openCheckpointer opens the connection that copies the log to the file.
+func openCheckpointer(o Options) (*sql.DB, error) {
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	synchronous := "synchronous(FULL)"
+	if o.Relaxed {
+		synchronous = "synchronous(NORMAL)"
+	}
+	handle, err := sql.Open("sqlite", sqliteDSN(path, "deferred", "busy_timeout(1000)", synchronous, "wal_autocheckpoint(0)", "cache_size(-64)"))
+	if err != nil {
+		return nil, err
+	}
+	handle.SetMaxOpenConns(1)
+	return handle, nil
 }
 
 func sqliteDSN(path, txlock string, pragmas ...string) string {
