@@ -51,6 +51,7 @@ type Command struct {
 	CreatedAt    time.Time
 	FinishedAt   time.Time
 	ExpiresAt    time.Time
+	Outcome      *Outcome // what came of a remote start; nil while it is not known, and for all other commands
 }
 
 // Result is the answer of a station, in 2.1 terms.
@@ -268,11 +269,12 @@ type View struct {
 	By          string           `json:"by"`
 	CreatedAt   time.Time        `json:"createdAt"`
 	FinishedAt  *time.Time       `json:"finishedAt"`
+	Outcome     *Outcome         `json:"outcome,omitempty" doc:"What came of an accepted remote start"`
 }
 
 func (cmd *Command) view() View {
 	v := View{ID: cmd.ID, Station: string(cmd.Station), Action: cmd.Action, Request: json.RawMessage(cmd.Request), Status: cmd.Status,
-		Error: cmd.Error, Translation: cmd.Translation, By: cmd.By, CreatedAt: cmd.CreatedAt.UTC()}
+		Error: cmd.Error, Translation: cmd.Translation, By: cmd.By, CreatedAt: cmd.CreatedAt.UTC(), Outcome: cmd.Outcome}
 	if v.Translation == nil {
 		v.Translation = []translate.Note{}
 	}

@@ -90,7 +90,7 @@ func (c *Commands) Get(ctx context.Context, organisation, id string) (*Command, 
 	if err != nil {
 		return nil, problem.Wrap("read the command", err)
 	}
-	return cmd.public(), nil
+	return cmd.public(), c.withOutcomes(ctx, []*Command{cmd})
 }
 
 // List reads the commands that an organisation has sent to a station, newest first, before an id.
@@ -109,7 +109,10 @@ func (c *Commands) List(ctx context.Context, organisation string, id station.ID,
 		}
 		out = append(out, cmd.public())
 	}
-	return out, problem.Wrap("list the commands", rows.Err())
+	if err := rows.Err(); err != nil {
+		return nil, problem.Wrap("list the commands", err)
+	}
+	return out, c.withOutcomes(ctx, out)
 }
 
 // nextQueued claims the oldest queued command of a station, so that no other node sends it too; nil when there is none.

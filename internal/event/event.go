@@ -41,9 +41,14 @@ const (
 	SessionUpdated  = "session.updated" // not kept
 	SessionEnded    = "session.ended"
 	CommandFinished = "command.finished"
-	NoticeReceived  = "notice"
-	Security        = "security"
-	Resync          = "resync" // made by a stream that cannot resume: fetch everything again
+	// A remote start was accepted and no transaction came of it in time.
+	RemoteStartExpired = "remotestart.expired"
+	// A connector has been occupied or reserved for long without a session, and its end.
+	ConnectorStuck   = "connector.stuck"
+	ConnectorUnstuck = "connector.unstuck"
+	NoticeReceived   = "notice"
+	Security         = "security"
+	Resync           = "resync" // made by a stream that cannot resume: fetch everything again
 )
 
 // Retention is how long events are kept for streams that resume.
