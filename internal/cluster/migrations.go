@@ -1,0 +1,8 @@
+package cluster
+
+import "embed"
+
+// Migrations make the table of this package.
+//
+//go:embed migrations/*.sql
+var Migrations embed.FS
