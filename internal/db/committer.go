@@ -133,7 +133,7 @@ func (c *committer) refuse(err error) {
 	c.d.health.set(err)
 	c.batch = c.d.queue.take(c, c.batch[:0])
 	for i, r := range c.batch {
-		r.done <- err
+		r.done <- &OutageError{err}
 		c.batch[i] = nil
 	}
 	c.batch = c.batch[:0]
@@ -269,7 +269,9 @@ func (c *committer) fail(jobs []job, err error, resource bool) {
 		if uncertain && jobs[i].err != nil {
 			continue // it had failed by itself, and that is certain
 		}
-		jobs[i].err = fmt.Errorf("write to the database: %w", err)
+		if jobs[i].err = fmt.Errorf("write to the database: %w", err); resource {
+			jobs[i].err = &OutageError{jobs[i].err}
+		}
 	}
 }
 

@@ -103,6 +103,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	case n <= 0:
 		n = 4
 	}
+	d.health.d = d
 	for range n {
 		d.committers = append(d.committers, newCommitter(d))
 	}
@@ -148,10 +149,6 @@ func (d *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Healthy is nil while writes succeed and otherwise the failure of disk, connection
-// or server that the latest batch of writes met. It does no I/O.
-func (d *DB) Healthy() error { return d.health.get() }
-
 // Close refuses new writes, waits for those already waiting, and closes all
 // connections. Later calls return the first one's result.
 func (d *DB) Close() error {
@@ -159,6 +156,7 @@ func (d *DB) Close() error {
 		d.queue.close()
 		close(d.closing)
 		d.running.Wait()
+		d.health.probing.Wait()
 		if d.checkpointer != nil {
 			d.closeErr = d.checkpointer.close()
 		}
@@ -231,24 +229,4 @@ func (d *DB) Stats() Stats {
 		Writes: d.stats.writes.Load(), Commits: d.stats.commits.Load(),
 		AppendedRows: d.stats.rows.Load(), Reruns: d.stats.reruns.Load(),
 	}
-}
-
-// health remembers the latest failure of the resource, not of a statement.
-type health struct{ err atomic.Pointer[error] }
-
-func (h *health) get() error {
-	if p := h.err.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-func (h *health) set(err error) {
-	if err == nil {
-		if h.err.Load() != nil {
-			h.err.Store(nil)
-		}
-		return
-	}
-	h.err.Store(&err)
 }

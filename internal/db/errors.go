@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -23,6 +24,32 @@ var (
 	// may not be durable. Writes that are idempotent by content can be sent again.
 	ErrUncertain = errors.New("db: commit not confirmed")
 )
+
+// OutageError is a write that failed because of the disk, the connection or the server, not of what was written. It is the
+// same for whoever writes at that moment, and may succeed later.
+type OutageError struct{ Err error }
+
+// Error is the text of the cause.
+func (e *OutageError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause, which may be an [ErrUncertain].
+func (e *OutageError) Unwrap() error { return e.Err }
+
+// Unavailable marks the error for the boundaries, which say that it passes.
+func (e *OutageError) Unavailable() bool { return true }
+
+// IsOutage reports whether err, of a write or of a read, comes from the disk, the connection or the server, so that the same
+// may succeed later. A write that failed so is not stored, or, with [ErrUncertain], may be.
+func IsOutage(err error) bool {
+	if _, ok := errors.AsType[*OutageError](err); ok {
+		return true
+	}
+	switch blameFor(err) {
+	case blameLink, blameResource:
+		return true
+	}
+	return false
+}
 
 // IsConflict reports whether err is a violated unique constraint or primary key.
 func IsConflict(err error) bool {
@@ -101,7 +128,7 @@ func blamePostgres(pe *pgconn.PgError) blame {
 }
 
 func isLink(err error) bool {
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, net.ErrClosed) ||
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return true
 	}
