@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -53,12 +55,12 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	version := negotiate(r.Header.Values("Sec-WebSocket-Protocol"))
 	if version == 0 {
-		g.refuse(w, r, &Refusal{Status: http.StatusBadRequest, Reason: "no OCPP version in common; offered: " + strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ", ")}, 0)
+		g.refuse(w, r, &Refusal{Status: http.StatusBadRequest, Reason: "no OCPP version in common; offered: " + offered(r)}, 0)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), admitTimeout)
 	defer cancel()
-	st, err := g.platform.Admit(ctx, id, version, credentials(r, remote))
+	st, err := g.platform.Admit(ctx, id, version, credentials(r, version, remote))
 	if err != nil {
 		g.refuseFor(w, r, remote, id, err)
 		return
@@ -96,16 +98,24 @@ func pair(remote, id string) string { return remote + " " + id }
 func (g *Gateway) refuseFor(w http.ResponseWriter, r *http.Request, remote, id string, err error) {
 	var refusal *Refusal
 	if !errors.As(err, &refusal) {
-		g.log.Error("station not let in", "path", r.URL.Path, "error", err)
+		if !errors.Is(err, ErrNotNow) {
+			g.log.Error("station not let in", "path", r.URL.Path, "error", err)
+		}
 		refusal = &Refusal{Status: http.StatusServiceUnavailable, Reason: "the platform cannot decide at the moment"}
 		g.refuse(w, r, refusal, 10*time.Second)
+		return
+	}
+	if refusal.RetryAfter > 0 { // not for what it showed: there is nothing to guess
+		g.refuse(w, r, refusal, refusal.RetryAfter)
 		return
 	}
 	if refusal.Status != http.StatusNotFound {
 		g.limiter.failed(pair(remote, id))
 	}
 	wait := g.limiter.blocked(remote)
-	g.limiter.failed(remote)
+	if g.limiter.failed(remote) {
+		g.alarm(remote, "too many unknown stations or wrong passwords from one address")
+	}
 	if wait > 0 {
 		g.refuse(w, r, &Refusal{Status: http.StatusTooManyRequests, Reason: refusal.Reason}, wait)
 		return
@@ -116,7 +126,11 @@ func (g *Gateway) refuseFor(w http.ResponseWriter, r *http.Request, remote, id s
 // refuse answers without an upgrade. The body says nothing that the status does not: what exists is nobody's business.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, refusal *Refusal, retryAfter time.Duration) {
 	g.Counters.Refused.Add(1)
-	g.log.Info("station refused", "path", r.URL.Path, "remote", r.RemoteAddr, "status", refusal.Status, "reason", refusal.Reason)
+	level := slog.LevelInfo
+	if refusal.Status == http.StatusTooManyRequests { // it was told of when the limit was reached
+		level = slog.LevelDebug
+	}
+	g.log.Log(r.Context(), level, "station refused", "path", excerpt(r.URL.Path), "remote", r.RemoteAddr, "status", refusal.Status, "reason", refusal.Reason)
 	if refusal.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="charging station"`)
 	}
@@ -167,13 +181,27 @@ func negotiate(offers []string) ocpp.Version {
 	return best
 }
 
-func credentials(r *http.Request, remote string) Credentials {
+func credentials(r *http.Request, v ocpp.Version, remote string) Credentials {
 	c := Credentials{TLS: r.TLS != nil, Remote: remote}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && len(r.TLS.PeerCertificates) > 0 {
 		c.ClientCN = r.TLS.PeerCertificates[0].Subject.CommonName
 	}
 	c.Username, c.Password, c.HasBasic = r.BasicAuth()
+	if v == ocpp.V16 {
+		c.Other = spellings(c.Password)
+	}
 	return c
+}
+
+// spellings are the other forms of a 1.6 AuthorizationKey: it is set as hexadecimal digits and may come as the bytes that
+// they spell or as the digits themselves, OCPP-J 1.6 6.2.2. A 2.x password is text and only itself.
+func spellings(shown string) []string {
+	digits := hex.EncodeToString([]byte(shown))
+	out := []string{digits, strings.ToUpper(digits)}
+	if raw, err := hex.DecodeString(shown); err == nil {
+		out = append(out, string(raw))
+	}
+	return out
 }
 
 func remoteHost(r *http.Request) string {
@@ -202,7 +230,11 @@ func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, st Station, v 
 		return
 	}
 	r.Header.Set("Sec-WebSocket-Protocol", v.Subprotocol())
-	socket, err := g.upgrader[v].UpgradeFromConn(wire{conn}, reader(conn, rw.Reader), r)
+	upgraders := g.upgrader
+	if st.Stranger {
+		upgraders = g.strange
+	}
+	socket, err := upgraders[v].UpgradeFromConn(wire{conn}, reader(conn, rw.Reader), r)
 	if err != nil {
 		g.log.Info("handshake failed", "station", st.ID, "error", err)
 		return
@@ -214,7 +246,8 @@ func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, st Station, v 
 	go l.run()
 }
 
-// wire is the connection of a link. It mends one word of gws, which says 1011, a defect of the server, where a compressed
+// wire is the connection of a link. A station that does not read is given up: what waits for it is bounded by the buffers of
+// the connection and by writeTime. And it mends one word of gws, which says 1011, a defect of the server, where a compressed
 // message is longer than the limit: RFC 6455 7.4.1 has 1009 for it.
 type wire struct{ net.Conn }
 
@@ -227,8 +260,18 @@ func (w wire) Write(b []byte) (int, error) {
 	if len(b) == 2+len(tooLarge) && b[0] == 0x88 && bytes.Equal(b[2:], tooLargeAsDefect) { // a close frame of a server has no mask
 		copy(b[2:], tooLarge)
 	}
-	return w.Conn.Write(b)
+	if err := w.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return 0, err
+	}
+	n, err := w.Conn.Write(b)
+	if err != nil {
+		_ = w.Close() // part of a frame may be written: nothing can follow
+	}
+	return n, err
 }
+
+// writeTime is how long a station may take to make room for a frame.
+const writeTime = 20 * time.Second
 
 // reader is a small buffer over the connection that begins with what the HTTP server has read ahead: a hasty station
 // sends its first frame before it has seen the answer.
@@ -248,7 +291,7 @@ func (handler) OnMessage(c *gws.Conn, m *gws.Message) {
 	l := c.Session().(*Link)
 	if m.Opcode != gws.OpcodeText {
 		_ = m.Close()
-		l.close(1003, "OCPP is text")
+		l.close(1003, notText)
 		return
 	}
 	text := string(m.Bytes())

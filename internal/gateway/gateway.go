@@ -7,6 +7,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -30,6 +31,8 @@ type Station struct {
 	CertificateName string
 	// Accepted is true when the station has been accepted before and so need not boot again to be heard.
 	Accepted bool
+	// Stranger is true while the station is in the waiting room: anybody can be that, so its messages are kept short.
+	Stranger bool
 }
 
 // Credentials are what a station shows when it connects.
@@ -38,7 +41,8 @@ type Credentials struct {
 	ClientCN string // subject common name of a verified client certificate
 	HasBasic bool
 	Username string
-	Password string // raw bytes
+	Password string   // raw bytes
+	Other    []string // further spellings of the same password that the station's version allows
 	Remote   string
 }
 
@@ -46,10 +50,16 @@ type Credentials struct {
 type Refusal struct {
 	Status int    // HTTP
 	Reason string // for the operator
+	// RetryAfter is when the station may come again, 0 for no advice.
+	RetryAfter time.Duration
 }
 
 // Error is the reason.
 func (r *Refusal) Error() string { return r.Reason }
+
+// ErrNotNow is in the errors of a platform that can take nobody in at the moment and has said so in its own log: the
+// station hears 503 and when to come back, or 1013.
+var ErrNotNow = errors.New("not at the moment")
 
 // Platform is what stands behind the gateway. Its methods are called by many links at once.
 type Platform interface {
@@ -120,7 +130,8 @@ type Gateway struct {
 	bus      *bus.Bus
 	log      *slog.Logger
 	upgrader map[ocpp.Version]*gws.Upgrader
-	began    time.Time // what intervals are measured from, see age
+	strange  map[ocpp.Version]*gws.Upgrader // of strangers
+	began    time.Time                      // what intervals are measured from, see age
 	limiter  *limiter
 	hands    chan struct{}
 
@@ -143,10 +154,11 @@ type Counters struct {
 // New makes a gateway and starts its housekeeping. Close ends it.
 func New(o Options, p Platform, frames *frame.Log, b *bus.Bus, log *slog.Logger) (*Gateway, error) {
 	o.defaults()
-	g := &Gateway{o: o, platform: p, frames: frames, bus: b, log: log, upgrader: map[ocpp.Version]*gws.Upgrader{},
+	g := &Gateway{o: o, platform: p, frames: frames, bus: b, log: log, upgrader: map[ocpp.Version]*gws.Upgrader{}, strange: map[ocpp.Version]*gws.Upgrader{},
 		began: time.Now(), limiter: newLimiter(), hands: make(chan struct{}, o.MaxHandshakes), links: map[string]*Link{}, stop: make(chan struct{})}
 	for _, v := range ocpp.Versions {
-		g.upgrader[v] = g.newUpgrader(v)
+		g.upgrader[v] = g.newUpgrader(v, o.MaxFrame)
+		g.strange[v] = g.newUpgrader(v, min(o.MaxFrame, maxStrangersFrame))
 	}
 	if b.External() {
 		if err := g.joinCluster(); err != nil {
@@ -158,10 +170,14 @@ func New(o Options, p Platform, frames *frame.Log, b *bus.Bus, log *slog.Logger)
 	return g, nil
 }
 
+// maxStrangersFrame is the longest message in bytes of a station in the waiting room: a buffer is made for a frame as soon
+// as its header has come, and anybody can send headers.
+const maxStrangersFrame = 128 << 10
+
 // newUpgrader is tuned for many idle links: small read buffers, and the link itself is the connection's session storage.
-func (g *Gateway) newUpgrader(v ocpp.Version) *gws.Upgrader {
+func (g *Gateway) newUpgrader(v ocpp.Version, maxFrame int) *gws.Upgrader {
 	return gws.NewUpgrader(handler{}, &gws.ServerOption{
-		ReadBufferSize: 512, ReadMaxPayloadSize: g.o.MaxFrame, WriteMaxPayloadSize: 16 << 20, CheckUtf8Enabled: true,
+		ReadBufferSize: 512, ReadMaxPayloadSize: maxFrame, WriteMaxPayloadSize: 16 << 20, CheckUtf8Enabled: true,
 		SubProtocols: []string{v.Subprotocol()}, HandshakeTimeout: 10 * time.Second,
 		NewSession:        func() gws.SessionStorage { return &Link{gateway: g, version: v} },
 		PermessageDeflate: gws.PermessageDeflate{Enabled: true, Threshold: 1024, PoolSize: 4}, // OCPP 2.1 Part 4 5.1
@@ -194,7 +210,7 @@ func (g *Gateway) Links() int {
 // Disconnect closes a station's link on this node, if there is one.
 func (g *Gateway) Disconnect(id, reason string) {
 	if l := g.Link(id); l != nil {
-		l.close(1000, reason)
+		l.end(1000, reason)
 	}
 }
 
@@ -206,7 +222,7 @@ func (g *Gateway) register(l *Link) {
 	g.mu.Unlock()
 	if old != nil {
 		g.Counters.Replaced.Add(1)
-		old.close(1000, "replaced by a newer link")
+		old.end(1000, replaced)
 	}
 	if g.draining.Load() { // it was being let in when the draining began
 		l.close(1001, "the service is being restarted")

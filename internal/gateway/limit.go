@@ -36,7 +36,8 @@ func (l *limiter) blocked(addr string) time.Duration {
 	return 0
 }
 
-func (l *limiter) failed(addr string) {
+// failed counts a failure, and reports whether the name is blocked from now on.
+func (l *limiter) failed(addr string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -54,10 +55,12 @@ func (l *limiter) failed(addr string) {
 	if now.Sub(a.since) > attemptWindow {
 		a.failures, a.since = 0, now
 	}
-	if a.failures++; a.failures >= maxAttempts {
-		a.until = now.Add(blockFor)
-		a.failures, a.since = 0, now
+	if a.failures++; a.failures < maxAttempts {
+		return false
 	}
+	a.until = now.Add(blockFor)
+	a.failures, a.since = 0, now
+	return true
 }
 
 // sweep forgets addresses whose failures are long ago.
