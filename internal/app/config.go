@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"lumela/internal/frame"
 	"lumela/internal/station"
 )
 
@@ -37,12 +38,15 @@ type Config struct {
 	MaxFrame       int           `yaml:"max-frame" env:"LUMELA_MAX_FRAME"`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"LUMELA_CALL_TIMEOUT"`
 	FrameRetention time.Duration `yaml:"frame-retention" env:"LUMELA_FRAME_RETENTION"`
+	FrameMaxSize   frame.Size    `yaml:"frame-max-size" env:"LUMELA_FRAME_MAX_SIZE"`
+	LinksPerHour   int           `yaml:"links-per-hour" env:"LUMELA_LINKS_PER_HOUR"`
 }
 
 // Default is the configuration of a node that is told nothing.
 func Default() Config {
 	return Config{DataDir: "./data", HTTP: ":8080", Admission: string(station.Approve), LogLevel: "info", LogFormat: "text",
-		Heartbeat: 5 * time.Minute, MaxFrame: 1 << 20, CallTimeout: 30 * time.Second, FrameRetention: 30 * 24 * time.Hour}
+		Heartbeat: 5 * time.Minute, MaxFrame: 1 << 20, CallTimeout: 30 * time.Second, FrameRetention: 30 * 24 * time.Hour, FrameMaxSize: 20 << 30,
+		LinksPerHour: station.DefaultLinks}
 }
 
 // Flags adds the configuration to a flag set.
@@ -63,7 +67,9 @@ func (c *Config) Flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "heartbeat interval that stations are told")
 	f.IntVar(&c.MaxFrame, "max-frame", c.MaxFrame, "longest OCPP message in bytes")
 	f.DurationVar(&c.CallTimeout, "call-timeout", c.CallTimeout, "how long a station may take to answer a request")
+	f.IntVar(&c.LinksPerHour, "links-per-hour", c.LinksPerHour, "links that a station may end within an hour before it is blocked for a while; 0 for any number")
 	f.DurationVar(&c.FrameRetention, "frame-retention", c.FrameRetention, "how long raw frames are kept")
+	f.Var(&c.FrameMaxSize, "frame-max-size", "greatest size of all raw frames in the data directory, as 500MiB or 20GiB; the oldest go first; 0 for no bound")
 }
 
 // load reads file, environment and the flags that were given, in this order.
@@ -130,6 +136,12 @@ func (c *Config) check() error {
 		return fmt.Errorf("heartbeat: must be at least 1s, is %s", c.Heartbeat)
 	case c.MaxFrame < 4096:
 		return fmt.Errorf("max-frame: must be at least 4096 bytes, is %d", c.MaxFrame)
+	case c.FrameRetention < time.Hour:
+		return fmt.Errorf("frame-retention: must be at least 1h, is %s", c.FrameRetention)
+	case c.FrameMaxSize != 0 && c.FrameMaxSize < frame.LeastSize:
+		return fmt.Errorf("frame-max-size: must be 0 or at least %s, is %s", frame.LeastSize, c.FrameMaxSize)
+	case c.LinksPerHour < 0:
+		return fmt.Errorf("links-per-hour: must not be negative, is %d", c.LinksPerHour)
 	case c.CallTimeout < time.Second:
 		return fmt.Errorf("call-timeout: must be at least 1s, is %s", c.CallTimeout)
 	}

@@ -29,10 +29,20 @@ func newMetrics(n *node) *metrics {
 	counter("frames_out_total", "OCPP frames sent.", g.Counters.FramesOut.Load)
 	counter("frames_not_logged_total", "Frames that the log did not keep because the disk was too slow.", n.frames.Dropped)
 	counter("db_writes_total", "Units of work written to the database.", func() int64 { return n.db.Stats().Writes })
+	gauge("database_healthy", "1 while what stations say can be stored, 0 during an outage.", func() float64 { return healthy(n.db) })
+	gauge("frame_log_healthy", "1 while frames can be logged, 0 while they are lost.", func() float64 { return healthy(n.frames) })
+	counter("database_outages_total", "Outages of the database since the start.", n.db.Outages)
 	counter("db_commits_total", "Transactions committed; several units share one.", func() int64 { return n.db.Stats().Commits })
 	return &metrics{registry: r}
 }
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func healthy(d interface{ Healthy() error }) float64 {
+	if d.Healthy() != nil {
+		return 0
+	}
+	return 1
 }

@@ -40,7 +40,7 @@ type node struct {
 
 	name     string // of this process, which no other node of the cluster has
 	db       *db.DB
-	frameDB  *db.DB // the same database as db on PostgreSQL
+	frameDB  *db.DB // the same database as db on PostgreSQL, nil on SQLite
 	bus      *bus.Bus
 	frames   *frame.Log
 	events   *event.Log
@@ -77,7 +77,8 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 		return n, err
 	}
 	n.onClose(n.bus.Close)
-	if n.frames, err = frame.NewLog(n.frameDB, n.bus, log, cfg.FrameRetention); err != nil {
+	if n.frames, err = frame.Open(ctx, frame.Options{DB: n.frameDB, Dir: cfg.DataDir, Retention: cfg.FrameRetention,
+		MaxSize: int64(cfg.FrameMaxSize), Log: log}, n.bus); err != nil {
 		return n, err
 	}
 	n.onClose(n.frames.Close)
@@ -141,15 +142,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	n.onClose(n.db.Close)
-	// Frames have a file of their own, so that they never hold up the ledger.
-	if n.frameDB, err = db.Open(ctx, db.Options{Path: filepath.Join(n.cfg.DataDir, "frames.db"), Relaxed: true, Readers: 4, CacheMiB: 8, Log: n.log}); err != nil {
-		return fmt.Errorf("open the frame log: %w", err)
-	}
-	n.onClose(n.frameDB.Close)
-	if err := n.db.Migrate(ctx, migrations()...); err != nil {
-		return err
-	}
-	return n.frameDB.Migrate(ctx, frame.Migrations)
+	return n.db.Migrate(ctx, migrations()...) // frames have files of their own, so that they never hold up the ledger
 }
 
 func migrations() []fs.FS {
@@ -164,9 +157,12 @@ func (n *node) openCapabilities(home string) {
 	n.onClose(n.ledger.Close)
 	n.booked = reservation.New(n.db)
 	n.stations.SetRunning(n.ledger)
-	n.csms = &csms.CSMS{Stations: n.stations, Tokens: n.tokens, Ledger: n.ledger, Reservations: n.booked, Log: n.log, Heartbeat: n.cfg.Heartbeat}
+	n.csms = &csms.CSMS{Stations: n.stations, Tokens: n.tokens, Ledger: n.ledger, Reservations: n.booked, Log: n.log, Heartbeat: n.cfg.Heartbeat, Database: n.db}
 	n.commands = command.New(n.db, n.events, n.stations, caller{n}, n.log, n.csms.Observe)
 	n.csms.Commands = n.commands
+	n.stations.LimitLinks(n.cfg.LinksPerHour)
+	n.stations.SetPush(n.csms.PushPassword)
+	n.stations.OnBlock(func(id station.ID, reason string) { n.gateway.Disconnect(string(id), reason) })
 	n.stations.OnDecide(func(st *station.Station) { n.csms.Decided(st, n.gateway.Link(string(st.ID))) })
 }
 
@@ -185,12 +181,25 @@ func (n *node) openGateway(ctx context.Context) error {
 	return nil
 }
 
+// attacked tells the operator of the installation of an address that attacks it.
+func (n *node) attacked(remote, reason string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := n.stations.AlarmOf(ctx, remote, reason); err != nil {
+		n.log.Error("security event not recorded", "remote", remote, "error", err)
+	}
+}
+
 // caller reaches the stations for the commands.
 type caller struct{ n *node }
 
 // Call implements command.Caller.
 func (c caller) Call(ctx context.Context, id station.ID, req ocpp.Request) (command.Result, error) {
+	if err := c.n.csms.Asking(ctx, id, req); err != nil {
+		return command.Result{}, err
+	}
 	a, err := c.n.gateway.Call(ctx, string(id), req)
+	c.n.csms.Asked(ctx, id, req, err)
 	return command.Result{Response: a.Response, Notes: a.Notes}, err
 }
 
@@ -245,6 +254,9 @@ func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
 		err = errors.New("draining")
 	case !n.bus.Healthy():
 		err = errors.New("the bus is not connected")
+	case n.db.Healthy() != nil:
+		since, reason := n.db.Outage()
+		err = fmt.Errorf("the database has not written since %s: %w", since.UTC().Format(time.RFC3339), reason)
 	default:
 		err = n.db.Ping(ctx)
 	}

@@ -4,10 +4,7 @@
 package frame
 
 import (
-	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -52,14 +49,16 @@ const (
 
 // Exchange is a call with the answer that it got at once, or a frame by itself.
 type Exchange struct {
-	Station   string
-	Time      time.Time
-	Direction string // of the call
-	Action    string
-	Text      string
-	Notes     []translate.Note
-	AnswerAt  time.Time // zero without an answer
-	Answer    string
+	Station string
+	// Organisation is whose station it is at the moment; those who follow the station live are told apart by it.
+	Organisation string
+	Time         time.Time
+	Direction    string // of the call
+	Action       string
+	Text         string
+	Notes        []translate.Note
+	AnswerAt     time.Time // zero without an answer
+	Answer       string
 
 	seq int64
 }
@@ -97,7 +96,7 @@ const MaxText = 256 << 10
 
 // Log keeps frames.
 type Log struct {
-	db        *db.DB
+	store     store
 	bus       *bus.Bus
 	log       *slog.Logger
 	retention time.Duration
@@ -109,6 +108,9 @@ type Log struct {
 	done    chan struct{}
 	closing chan struct{}
 	once    sync.Once
+	ended   sync.Once
+	endErr  error
+	failure atomic.Pointer[error] // of the latest batch
 
 	watchMu sync.RWMutex
 	watched map[string]time.Time // stations whose frames somebody follows, until when
@@ -119,9 +121,46 @@ type Log struct {
 // not logged, and the log says how many.
 const queueLength = 16_384
 
-// NewLog starts the writer of a node.
+// Options say where frames are kept and for how long.
+type Options struct {
+	// DB is the PostgreSQL database that keeps them, in a table partitioned by day. nil: files in Dir.
+	DB *db.DB
+	// Dir is the folder of the files, one for each day.
+	Dir string
+	// Retention is how long frames are kept; up to a day more, because whole days are forgotten.
+	Retention time.Duration
+	// MaxSize bounds the bytes of all files in Dir: the oldest go first, whatever Retention says. 0: no bound.
+	MaxSize int64
+	Log     *slog.Logger
+}
+
+// Open opens the log of a node and starts its writer. Migrations must have run in DB.
+func Open(ctx context.Context, o Options, b *bus.Bus) (*Log, error) {
+	if o.DB != nil {
+		s := table{db: o.DB, log: o.Log}
+		if err := s.prepare(ctx, time.Now()); err != nil {
+			o.Log.Warn("no partitions of frames for the next days yet", "error", err) // the default one takes them
+		}
+		return newLog(s, b, o.Log, o.Retention)
+	}
+	s, err := openFilesIn(ctx, o.Dir, o.MaxSize, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLog(s, b, o.Log, o.Retention)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return l, nil
+}
+
+// NewLog starts the writer of a node whose frames are all in one table of a database.
 func NewLog(d *db.DB, b *bus.Bus, log *slog.Logger, retention time.Duration) (*Log, error) {
-	l := &Log{db: d, bus: b, log: log, retention: retention, queue: make(chan Exchange, queueLength), flush: make(chan chan struct{}), done: make(chan struct{}),
+	return newLog(table{db: d, log: log}, b, log, retention)
+}
+
+func newLog(s store, b *bus.Bus, log *slog.Logger, retention time.Duration) (*Log, error) {
+	l := &Log{store: s, bus: b, log: log, retention: retention, queue: make(chan Exchange, queueLength), flush: make(chan chan struct{}), done: make(chan struct{}),
 		closing: make(chan struct{}), watched: map[string]time.Time{}}
 	l.seq.Store(time.Now().UnixMilli())
 	sub, err := b.Subscribe(watchSubject+"*", l.watch)
@@ -143,7 +182,7 @@ func (l *Log) Add(e Exchange) {
 	e.Text, e.Answer, e.Action = storable(e.Text), storable(e.Answer), storable(e.Action)
 	if l.isWatched(e.Station) {
 		for _, f := range e.frames() {
-			l.show(f)
+			l.show(e.Organisation, f)
 		}
 	}
 	select {
@@ -171,9 +210,6 @@ func storable(s string) string {
 
 // Dropped is how many frames were not logged because the disk did not keep up.
 func (l *Log) Dropped() int64 { return l.dropped.Load() }
-
-var insertFrame = db.NewInsert("frames", []string{"station_id", "at", "seq", "direction", "action", "text", "notes", "answer_at", "answer"},
-	"ON CONFLICT DO NOTHING")
 
 // A batch is large, so that the frames of one station in it stand beside each other on the disk: a row on a page of its
 // own costs four times as much. Readers have it written at once.
@@ -252,42 +288,33 @@ func (l *Log) write(batch []Exchange) {
 	if len(batch) == 0 {
 		return
 	}
-	slices.SortFunc(batch, func(a, b Exchange) int {
-		return cmp.Or(strings.Compare(a.Station, b.Station), a.Time.Compare(b.Time), cmp.Compare(a.seq, b.seq))
-	})
-	err := l.db.Write(context.Background(), func(tx *db.Tx) error {
-		for i := range batch {
-			e := &batch[i]
-			var answer any
-			if e.Answer != "" {
-				answer = e.Answer
-			}
-			tx.Append(insertFrame, e.Station, db.Micros(e.Time), e.seq, e.Direction, e.Action, e.Text, notesText(e.Notes), db.ZeroMicros(e.AnswerAt), answer)
-		}
-		return nil
-	})
+	err := l.store.write(context.Background(), batch)
+	l.failure.Store(&err)
 	if err != nil {
 		l.dropped.Add(int64(len(batch)))
 		l.log.Error("frames were not logged", "count", len(batch), "error", err)
 	}
 }
 
-func notesText(notes []translate.Note) any {
-	if len(notes) == 0 {
-		return nil
-	}
-	raw, err := json.Marshal(notes)
-	if err != nil {
-		return nil // strings always have a JSON form
-	}
-	return string(raw)
-}
-
 // Close writes what waits and ends the writer.
 func (l *Log) Close() error {
 	l.once.Do(func() { close(l.closing) })
 	<-l.done
-	return l.watches.Unsubscribe()
+	return l.closed()
+}
+
+// closed ends what the writer wrote to, once.
+func (l *Log) closed() error {
+	l.ended.Do(func() { l.endErr = errors.Join(l.watches.Unsubscribe(), l.store.close()) })
+	return l.endErr
+}
+
+// Healthy is why the latest frames could not be kept, nil when they could.
+func (l *Log) Healthy() error {
+	if p := l.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // Filter selects frames.
@@ -305,32 +332,7 @@ func (l *Log) List(ctx context.Context, station string, f Filter) ([]Exchange, e
 	if err := l.settle(ctx); err != nil {
 		return nil, problem.Wrap("write the latest frames", err)
 	}
-	rows, err := l.db.Query(ctx, `SELECT at, seq, direction, action, text, notes, answer_at, answer FROM frames
-		WHERE station_id = $1 AND at >= $2 AND at < $3 AND (at < $4 OR at = $4 AND seq < $5)
-		AND ($6 = '' OR action = $6) AND ($7 = '' OR LOWER(text) LIKE LOWER($8) ESCAPE '\' OR LOWER(answer) LIKE LOWER($8) ESCAPE '\') ORDER BY at DESC, seq DESC LIMIT $9`,
-		station, db.Micros(f.From), db.Micros(f.To), db.Micros(f.Before), f.BeforeSeq, f.Action, f.Contains, like(f.Contains), f.Limit)
-	if err != nil {
-		return nil, problem.Wrap("read the frames", err)
-	}
-	defer rows.Close()
-	out := []Exchange{}
-	for rows.Next() {
-		e := Exchange{Station: station}
-		var at int64
-		var notes, answer sql.NullString
-		var answerAt sql.NullInt64
-		if err := rows.Scan(&at, &e.seq, &e.Direction, &e.Action, &e.Text, &notes, &answerAt, &answer); err != nil {
-			return nil, problem.Wrap("read the frames", err)
-		}
-		e.Time, e.AnswerAt, e.Answer = db.Time(at), db.ZeroTime(answerAt), answer.String
-		if notes.Valid {
-			if err := json.Unmarshal([]byte(notes.String), &e.Notes); err != nil {
-				return nil, problem.Wrap("read the frames", err)
-			}
-		}
-		out = append(out, e)
-	}
-	return out, problem.Wrap("read the frames", rows.Err())
+	return l.store.list(ctx, station, f)
 }
 
 func like(s string) string {
@@ -345,30 +347,13 @@ func like(s string) string {
 	return string(append(b, '%'))
 }
 
-// Purge forgets frames past their retention.
+// Purge forgets frames past their retention. It is cheap: whole days go at once.
 func (l *Log) Purge(ctx context.Context, now time.Time) error {
-	rows, err := l.db.Query(ctx, `SELECT DISTINCT station_id FROM frames`)
-	if err != nil {
-		return problem.Wrap("purge the frames", err)
-	}
-	var stations []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return problem.Wrap("purge the frames", err)
-		}
-		stations = append(stations, id)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return problem.Wrap("purge the frames", err)
-	}
-	for _, id := range stations { // by primary key, in steps, so that the writer is never held up for long
-		if err := l.db.Write(ctx, func(tx *db.Tx) error {
-			_, err := tx.Exec(`DELETE FROM frames WHERE station_id = $1 AND at < $2`, id, db.Micros(now.Add(-l.retention)))
-			return err
-		}); err != nil {
-			return problem.Wrap("purge the frames", err)
-		}
-	}
-	return nil
+	return l.store.purge(ctx, now.Add(-l.retention))
 }
+
+// Retention is how long frames are kept.
+func (l *Log) Retention() time.Duration { return l.retention }
+
+// Usage tells what the log takes at the moment.
+func (l *Log) Usage(ctx context.Context) (Usage, error) { return l.store.usage(ctx) }

@@ -60,33 +60,42 @@ type stationInput struct {
 	Input
 }
 
+// Scope is a station as an organisation may see it: from the moment on since which it is theirs.
+type Scope struct {
+	Station, Organisation string
+	Since                 time.Time
+}
+
 // Register adds the operations of this package to the API. resolve gives the station of a path when the caller may see
 // it.
-func (l *Log) Register(api huma.API, resolve func(ctx context.Context, id string) (string, error)) {
+func (l *Log) Register(api huma.API, resolve func(ctx context.Context, id string) (Scope, error)) {
 	huma.Register(api, huma.Operation{OperationID: "station-frames", Method: http.MethodGet, Path: "/stations/{id}/frames",
 		Summary: "Raw OCPP frames of a station, newest first", Tags: []string{"Frames"}},
 		func(ctx context.Context, in *stationInput) (*page.Output[Frame], error) {
-			station, err := resolve(ctx, in.ID)
+			scope, err := resolve(ctx, in.ID)
 			if err != nil {
 				return nil, err
 			}
-			return l.Page(ctx, station, in.Input)
+			if in.From.Before(scope.Since) {
+				in.From = scope.Since
+			}
+			return l.Page(ctx, scope.Station, in.Input)
 		})
 	sse.Register(api, huma.Operation{OperationID: "station-frames-live", Method: http.MethodGet, Path: "/stations/{id}/frames/live",
 		Summary: "Raw OCPP frames of a station as they pass", Tags: []string{"Frames"}}, map[string]any{"frame": Frame{}},
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" doc:"Identity of the station"`
 		}) (func(context.Context, *sse.Writer) error, error) {
-			station, err := resolve(ctx, in.ID)
+			scope, err := resolve(ctx, in.ID)
 			if err != nil {
 				return nil, err
 			}
-			return func(ctx context.Context, w *sse.Writer) error { return l.stream(ctx, station, w) }, nil
+			return func(ctx context.Context, w *sse.Writer) error { return l.stream(ctx, scope, w) }, nil
 		})
 }
 
-func (l *Log) stream(ctx context.Context, station string, w *sse.Writer) error {
-	frames, stop, err := l.Follow(station)
+func (l *Log) stream(ctx context.Context, scope Scope, w *sse.Writer) error {
+	frames, stop, err := l.Follow(scope.Organisation, scope.Station)
 	if err != nil {
 		return err
 	}

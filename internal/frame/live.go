@@ -39,21 +39,21 @@ func (l *Log) isWatched(station string) bool {
 	return ok && time.Now().Before(until)
 }
 
-func (l *Log) show(f Frame) {
+func (l *Log) show(organisation string, f Frame) {
 	body, err := json.Marshal(f)
 	if err == nil {
-		err = l.bus.Publish(frameSubject+bus.Token(f.Station), body)
+		err = l.bus.Publish(frameSubject+bus.Token(organisation)+"."+bus.Token(f.Station), body)
 	}
 	if err != nil {
 		l.log.Warn("frame not shown", "error", err)
 	}
 }
 
-// Follow sends the frames of a station to C as they pass, until stop is called. A follower that does not keep up misses
-// frames.
-func (l *Log) Follow(station string) (c <-chan Frame, stop func(), err error) {
+// Follow sends the frames of a station to C as they pass, while it is the organisation's, until stop is called. A follower
+// that does not keep up misses frames.
+func (l *Log) Follow(organisation, station string) (c <-chan Frame, stop func(), err error) {
 	out := make(chan Frame, 1024)
-	sub, err := l.bus.Subscribe(frameSubject+bus.Token(station), func(m bus.Msg) {
+	sub, err := l.bus.Subscribe(frameSubject+bus.Token(organisation)+"."+bus.Token(station), func(m bus.Msg) {
 		var f Frame
 		if err := json.Unmarshal(m.Data, &f); err != nil {
 			l.log.Warn("unreadable frame", "error", err)
