@@ -30,17 +30,19 @@ type Event struct {
 
 // The types of events.
 const (
-	StationPending  = "station.pending"
-	StationAccepted = "station.accepted"
-	StationUpdated  = "station.updated"
-	StationRemoved  = "station.removed"
-	StationOnline   = "station.online"
-	StationOffline  = "station.offline"
-	ConnectorStatus = "connector.status"
-	SessionStarted  = "session.started"
-	SessionUpdated  = "session.updated" // not kept
-	SessionEnded    = "session.ended"
-	CommandFinished = "command.finished"
+	StationPending     = "station.pending"
+	StationAccepted    = "station.accepted"
+	StationUpdated     = "station.updated"
+	StationRemoved     = "station.removed"
+	StationOnline      = "station.online"
+	StationOffline     = "station.offline"
+	ConnectorStatus    = "connector.status"
+	SessionStarted     = "session.started"
+	SessionUpdated     = "session.updated"     // not kept
+	SessionEnded       = "session.ended"       // once for each session
+	SessionCorrected   = "session.corrected"   // what had ended is not what it was taken for
+	MessageQuarantined = "message.quarantined" // a station's message was kept, answered, and not processed
+	CommandFinished    = "command.finished"
 	// A remote start was accepted and no transaction came of it in time.
 	RemoteStartExpired = "remotestart.expired"
 	// A connector has been occupied or reserved for long without a session, and its end.
@@ -120,6 +122,8 @@ type Hub struct {
 	mu      sync.Mutex
 	streams map[*Stream]struct{}
 	sub     *bus.Subscription
+	tail    *tail  // nil where the bus is enough
+	passed  recent // guarded by mu
 	n       atomic.Int32
 }
 
@@ -177,6 +181,13 @@ func (h *Hub) drop(s *Stream) {
 		}
 		h.sub = nil
 	}
+	if len(h.streams) == 0 {
+		h.passed.clear()
+		if h.tail != nil {
+			h.tail.cancel()
+			h.tail = nil
+		}
+	}
 }
 
 func (h *Hub) receive(m bus.Msg) {
@@ -186,26 +197,31 @@ func (h *Hub) receive(m bus.Msg) {
 		return
 	}
 	w.Event.Organisation = w.Org
+	h.deliver(w.Event)
+}
+
+// deliver passes an event on to the streams that want it, once.
+func (h *Hub) deliver(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if len(h.streams) == 0 || !h.passed.add(e.ID, time.Now()) {
+		return
+	}
 	for s := range h.streams {
-		if s.organisation != w.Org {
+		if s.organisation != e.Organisation {
 			continue
 		}
 		select {
-		case s.C <- w.Event:
+		case s.C <- e:
 		default:
 			h.drop(s)
 		}
 	}
 }
 
-// overlap is how far before the last seen event a resumed stream begins: transactions of several nodes commit in
-// another order than their events were made. Listeners drop ids that they have seen.
-const overlap = 2 * time.Second
-
-// Since reads the kept events after the one with this id, oldest first, at most most; ok is false when the id is older
-// than the events that are kept, so that the listener must fetch everything again.
+// Since reads the kept events that a listener may not have seen whose last one has this id, oldest first, at most most;
+// some of the seconds before come again, with the same ids. ok is false when the id is older than the events that are
+// kept, or too much was missed, so that the listener must fetch everything again.
 func (l *Log) Since(ctx context.Context, organisation, id string, most int) (events []Event, ok bool, err error) {
 	last, perr := uuid.Parse(id)
 	if perr != nil || last.Version() != 7 {
@@ -216,25 +232,9 @@ func (l *Log) Since(ctx context.Context, organisation, id string, most int) (eve
 	if time.Since(at) > Retention {
 		return nil, false, nil
 	}
-	rows, err := l.db.Query(ctx, `SELECT id, type, at, station_id, data FROM events
-		WHERE organisation_id = $1 AND at >= $2 AND id <> $3 ORDER BY at, id LIMIT $4`,
-		organisation, db.Micros(at.Add(-overlap)), id, most+1)
-	if err != nil {
-		return nil, false, fmt.Errorf("read events: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		e := Event{Organisation: organisation}
-		var us int64
-		var data string
-		if err := rows.Scan(&e.ID, &e.Type, &us, &e.Station, &data); err != nil {
-			return nil, false, fmt.Errorf("read events: %w", err)
-		}
-		e.Time, e.Data = db.Time(us), json.RawMessage(data)
-		events = append(events, e)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, false, fmt.Errorf("read events: %w", err)
+	events, ok, err = l.missed(ctx, organisation, id, at, most)
+	if err != nil || !ok {
+		return nil, false, err
 	}
 	return events, len(events) <= most, nil
 }

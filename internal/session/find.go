@@ -16,13 +16,13 @@ import (
 func (l *Ledger) find(tx *db.Tx, e Event, hash string) (*Session, error) {
 	r := e.Request
 	id := r.TransactionInfo.TransactionID
-	if s := l.cached(e.Station, id); s != nil && (!s.flagged(IDReused) || r.Timestamp.After(s.LastEventAt)) {
+	if s := l.cached(e.Station, id); s != nil && s.Organisation == e.Organisation && (!s.flagged(IDReused) || r.Timestamp.After(s.LastEventAt)) {
 		return s, nil
 	}
 	if !e.Sequenced && (id == "-1" || id == "0") && r.EventType != v21.TransactionEventTypeStarted {
 		return l.byPlace(tx, e, hash)
 	}
-	list, err := ofTransaction(tx, e.Station, id)
+	list, err := ofTransaction(tx, e.Organisation, e.Station, id)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -51,10 +51,10 @@ func pick(list []*Session, r *v21.TransactionEventRequest, hash string) *Session
 // offline at the start may not know the number. The one running session of the station, and of the token when one is
 // given, is meant; or the session that this very message ended before.
 func (l *Ledger) byPlace(tx *db.Tx, e Event, hash string) (*Session, error) {
-	if s, err := endedBy(tx, e.Station, hash); err != nil || s != nil {
+	if s, err := endedBy(tx, e.Organisation, e.Station, hash); err != nil || s != nil {
 		return s, err
 	}
-	running, err := activeOn(tx, e.Station, 0)
+	running, err := activeOn(tx, e.Organisation, e.Station, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -85,16 +85,9 @@ func (l *Ledger) current(tx *db.Tx, s *Session) (*Session, error) {
 	if s.State == Ended { // ends are written at once
 		return s, nil
 	}
-	if err := l.journal.settle(tx, s.ID); err != nil {
+	events, err := l.stored(tx, s.ID)
+	if err != nil {
 		return nil, err
-	}
-	rows, err := tx.Query(selectEvents, s.ID)
-	if err != nil {
-		return nil, fmt.Errorf("read the session's messages: %w", err)
-	}
-	events, err := scanEvents(rows)
-	if err != nil {
-		return nil, fmt.Errorf("read the session's messages: %w", err)
 	}
 	return s.replay(events), nil
 }
@@ -111,10 +104,10 @@ func (s *Session) replay(events []Stored) *Session {
 // mostReuses bounds the sessions of one transaction id that a message is compared with.
 const mostReuses = 20
 
-// ofTransaction reads the sessions of a transaction id, newest first.
-func ofTransaction(tx *db.Tx, id station.ID, transaction string) ([]*Session, error) {
-	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND transaction_id = $2
-		ORDER BY created_at DESC, id DESC LIMIT $3`, string(id), transaction, mostReuses)
+// ofTransaction reads the sessions of a transaction id, newest first. A station may have been another organisation's before.
+func ofTransaction(tx *db.Tx, organisation string, id station.ID, transaction string) ([]*Session, error) {
+	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND transaction_id = $2 AND organisation_id = $3
+		ORDER BY created_at DESC, id DESC LIMIT $4`, string(id), transaction, organisation, mostReuses)
 	if err != nil {
 		return nil, fmt.Errorf("read the sessions of a transaction: %w", err)
 	}
@@ -122,9 +115,9 @@ func ofTransaction(tx *db.Tx, id station.ID, transaction string) ([]*Session, er
 }
 
 // endedBy reads the session that a message ended, nil when there is none.
-func endedBy(tx *db.Tx, id station.ID, hash string) (*Session, error) {
-	s, err := scan(tx.QueryRow(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND end_hash = $2
-		ORDER BY created_at DESC LIMIT 1`, string(id), hash))
+func endedBy(tx *db.Tx, organisation string, id station.ID, hash string) (*Session, error) {
+	s, err := scan(tx.QueryRow(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND end_hash = $2 AND organisation_id = $3
+		ORDER BY created_at DESC LIMIT 1`, string(id), hash, organisation))
 	if errors.Is(err, db.ErrNoRows) {
 		return nil, nil
 	}

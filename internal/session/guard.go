@@ -74,7 +74,8 @@ func (l *Ledger) Begun(ctx context.Context, id station.ID, since time.Time, o Or
 		}
 	}
 	for _, s := range list {
-		if s.RemoteStartID == nil && sameToken(s.TokenUID, o.Token) && (o.EVSE == 0 || s.EVSE == o.EVSE) {
+		soon := s.createdAt.Before(o.Until) || s.StartedAt.Before(o.Until)
+		if soon && s.RemoteStartID == nil && sameToken(s.TokenUID, o.Token) && (o.EVSE == 0 || s.EVSE == o.EVSE) {
 			return l.fresh(s), nil
 		}
 	}
@@ -87,6 +88,7 @@ type Origin struct {
 	TransactionID string // when the station has named it in its answer
 	Token         string
 	EVSE          int
+	Until         time.Time // token and EVSE alone count only for what began before
 }
 
 // amend changes a session, as it stands now, for somebody who is not its station. f changes the copy that it gets and
@@ -196,7 +198,7 @@ func (l *Ledger) witness(tx *db.Tx, before, s *Session, e Event) (changed bool, 
 		}
 	}
 	for _, f := range before.Flags {
-		if !s.flagged(f.Code) {
+		if f.Open() && !s.flagged(f.Code) {
 			l.Act(tx, s, Act{Who: Bookkeeper, Kind: ActFlagResolved, Text: "no longer true: " + f.Text, Data: resolved{Code: f.Code, Text: f.Text, SetAt: f.At}})
 		}
 	}
@@ -211,7 +213,7 @@ func alive(s *Session, e Event) bool {
 		return false
 	}
 	for _, f := range s.Flags {
-		if f.Code == EndUnknown {
+		if f.Code == EndUnknown && f.Open() {
 			return e.ReceivedAt.After(f.At) && r.Timestamp.After(f.At.Add(-ClockTolerance))
 		}
 	}
@@ -235,4 +237,20 @@ func (l *Ledger) resume(tx *db.Tx, s *Session, e Event) (bool, error) {
 		s.ChargingState = string(state)
 	}
 	return true, nil
+}
+
+// Evidence reads a session as it stands now, wherever its station is connected, with all of its messages.
+func (l *Ledger) Evidence(ctx context.Context, organisation, id string) (*Session, []Stored, error) {
+	s, err := l.Get(ctx, organisation, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	events, err := l.Events(ctx, s.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.State == Active && l.cached(s.Station, s.TransactionID) == nil {
+		s = s.replay(events)
+	}
+	return s, events, nil
 }

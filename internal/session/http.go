@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -39,14 +40,24 @@ type View struct {
 	MeterStopWh   *int64     `json:"meterStopWh"`
 	RemoteStartID *int       `json:"remoteStartId"`
 	ReservationID *int       `json:"reservationId"`
-	Flags         []Flag     `json:"flags"`
+	Flags         []Flag     `json:"flags" doc:"Open ones, and those that stood on the ended session and were resolved"`
+	Billing       Billing    `json:"billing" enum:"running,held,ready" doc:"Held: an open flag keeps the ended session from being billed until it is explained or released"`
+
+	ClockOffsetSeconds *int64     `json:"clockOffsetSeconds" doc:"How far the station's clock is ahead of ours, by messages that came at once; null when none tells"`
+	StartedAtCorrected *time.Time `json:"startedAtCorrected" doc:"By our clock; null when no correction is known or needed. What is billed by time takes it instead of startedAt"`
+	EndedAtCorrected   *time.Time `json:"endedAtCorrected" doc:"As startedAtCorrected, of the end"`
 }
 
 func (s *Session) view() View {
 	v := View{ID: s.ID, Station: string(s.Station), TransactionID: s.TransactionID, EVSE: s.EVSE, Connector: s.Connector, TokenType: s.TokenType,
 		State: s.State, ChargingState: s.ChargingState, StartedAt: s.StartedAt.UTC(), EnergyWh: s.EnergyWh(), PowerW: s.PowerW, SoC: s.SoC,
 		StoppedReason: s.StoppedReason, RemoteStartID: s.RemoteStartID, ReservationID: s.ReservationID, Flags: s.Flags,
-		MeterStartWh: s.First.wh(), MeterStopWh: s.Last.wh()}
+		MeterStartWh: s.First.wh(), MeterStopWh: s.Last.wh(), Billing: s.Billing(), StartedAtCorrected: known(s.StartedCorrected),
+		EndedAtCorrected: known(s.EndedCorrected), EndedAt: known(s.EndedAt)}
+	if s.ClockOffset != nil {
+		n := int64(s.ClockOffset.Round(time.Second) / time.Second)
+		v.ClockOffsetSeconds = &n
+	}
 	if s.TokenType == translate.UntypedIDToken { // no type of OCPP 2.1: the station did not tell one
 		v.TokenType = ""
 	}
@@ -56,11 +67,16 @@ func (s *Session) view() View {
 	if s.TokenUID != "" {
 		v.Token = &s.TokenUID
 	}
-	if !s.EndedAt.IsZero() {
-		t := s.EndedAt.UTC()
-		v.EndedAt = &t
-	}
 	return v
+}
+
+// known gives a time in UTC, nil for the zero time.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 func (r Register) wh() *int64 {
@@ -127,6 +143,16 @@ type listInput struct {
 	page.Span
 	Station string `query:"station"`
 	State   string `query:"state" enum:"active,ended"`
+	Billing string `query:"billing" enum:"running,held,ready"`
+	Flag    string `query:"flag" pattern:"^[a-z0-9-]*$" maxLength:"40" doc:"The code of a flag, open or resolved"`
+}
+
+type releaseInput struct {
+	ID   string `path:"id"`
+	Body struct {
+		Reason string   `json:"reason" minLength:"1" maxLength:"500" doc:"Why it may be billed; kept with the flags"`
+		Flags  []string `json:"flags,omitempty" maxItems:"50" nullable:"false" doc:"Codes; all open flags when absent or empty"`
+	}
 }
 
 type idInput struct {
@@ -135,8 +161,9 @@ type idInput struct {
 
 type viewOutput struct{ Body View }
 
-// Register adds the operations of this package to the API.
-func (l *Ledger) Register(api huma.API, frames *frame.Log) {
+// Register adds the operations of this package to the API. stations tells whose a station was when: what is kept by station
+// alone, frames and meter values outside of transactions, is shown for that time only.
+func (l *Ledger) Register(api huma.API, frames *frame.Log, stations *station.Stations) {
 	op := func(id, path, summary string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"Sessions"}}
 	}
@@ -148,7 +175,14 @@ func (l *Ledger) Register(api huma.API, frames *frame.Log) {
 		}
 		return &viewOutput{Body: s.view()}, nil
 	})
-	huma.Register(api, op("session-meter-values", "/sessions/{id}/meter-values", "Everything that was measured during a session"), l.meterValues)
+	huma.Register(api, op("session-meter-values", "/sessions/{id}/meter-values", "Everything that was measured during a session"),
+		func(ctx context.Context, in *idInput) (*page.Output[MeterView], error) {
+			return l.meterValues(ctx, stations, in.ID)
+		})
+	huma.Register(api, huma.Operation{OperationID: "release-session", Method: http.MethodPost, Path: "/sessions/{id}/release",
+		Summary: "Release an ended session from flags that hold it, for billing", Tags: []string{"Sessions"}}, l.release)
+	huma.Register(api, huma.Operation{OperationID: "list-quarantine", Method: http.MethodGet, Path: "/quarantine", Tags: []string{"Sessions"},
+		Summary: "Messages that were answered and kept, but could not be taken into the ledger; newest first"}, l.quarantined)
 	type framesInput struct { // huma does not look into embedded structs that are not exported
 		ID string `path:"id"`
 		frame.Input
@@ -165,8 +199,59 @@ func (l *Ledger) Register(api huma.API, frames *frame.Log) {
 			if in.From.IsZero() {
 				in.From = s.createdAt.Add(-time.Minute)
 			}
+			theirs, err := tenure(ctx, stations, s)
+			if err != nil {
+				return nil, err
+			}
+			from, to := theirs.Bound(in.Bounds())
+			in.From, in.To = from, to
 			return frames.Page(ctx, string(s.Station), in.Input)
 		})
+}
+
+func (l *Ledger) release(ctx context.Context, in *releaseInput) (*viewOutput, error) {
+	p, err := account.Require(ctx, account.Operator)
+	if err != nil {
+		return nil, err
+	}
+	why := strings.TrimSpace(in.Body.Reason)
+	if why == "" {
+		return nil, problem.Field("reason", "must say why")
+	}
+	s, err := l.Clear(ctx, p, in.ID, why, in.Body.Flags)
+	if err != nil {
+		return nil, err
+	}
+	return &viewOutput{Body: s.view()}, nil
+}
+
+type quarantineInput struct {
+	page.Query
+	Station string `query:"station"`
+}
+
+func (l *Ledger) quarantined(ctx context.Context, in *quarantineInput) (*page.Output[Quarantined], error) {
+	p, err := account.Require(ctx, account.Viewer)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := in.Parse(2)
+	if err != nil {
+		return nil, err
+	}
+	_, before := page.Span{}.Bounds()
+	if parts[0] != "" {
+		us, err := strconv.ParseInt(parts[0], 10, 64)
+		if err != nil {
+			return nil, problem.Field("cursor", "is not a cursor of this list")
+		}
+		before = time.UnixMicro(us)
+	}
+	list, err := l.Quarantined(ctx, p.Organisation, station.ID(in.Station), before, parts[1], in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return page.Of(list, in.Limit, func(q Quarantined) []string { return []string{strconv.FormatInt(q.At.UnixMicro(), 10), q.ID} }), nil
 }
 
 func (l *Ledger) visible(ctx context.Context, id string) (*Session, error) {
@@ -175,6 +260,15 @@ func (l *Ledger) visible(ctx context.Context, id string) (*Session, error) {
 		return nil, err
 	}
 	return l.Get(ctx, p.Organisation, id)
+}
+
+// tenure is the time for which the session's organisation had its station; an empty one when that is not known any more.
+func tenure(ctx context.Context, stations *station.Stations, s *Session) (station.Tenure, error) {
+	t, err := stations.TenureOf(ctx, s.Organisation, s.Station, s.createdAt)
+	if problem.Is(err, problem.NotFound) {
+		return station.Tenure{Station: s.Station, Organisation: s.Organisation, Since: s.createdAt, Until: s.createdAt}, nil
+	}
+	return t, err
 }
 
 func (l *Ledger) list(ctx context.Context, in *listInput) (*page.Output[View], error) {
@@ -186,7 +280,7 @@ func (l *Ledger) list(ctx context.Context, in *listInput) (*page.Output[View], e
 	if err != nil {
 		return nil, err
 	}
-	f := Filter{Station: station.ID(in.Station), State: State(in.State), Limit: in.Limit + 1, BeforeID: parts[1]}
+	f := Filter{Station: station.ID(in.Station), State: State(in.State), Billing: Billing(in.Billing), Flag: in.Flag, Limit: in.Limit + 1, BeforeID: parts[1]}
 	f.From, f.To = in.Bounds()
 	_, f.Before = page.Span{}.Bounds()
 	if parts[0] != "" {
@@ -207,8 +301,12 @@ func (l *Ledger) list(ctx context.Context, in *listInput) (*page.Output[View], e
 	return page.Of(views, in.Limit, func(v View) []string { return []string{strconv.FormatInt(v.StartedAt.UnixMicro(), 10), v.ID} }), nil
 }
 
-func (l *Ledger) meterValues(ctx context.Context, in *idInput) (*page.Output[MeterView], error) {
-	s, err := l.visible(ctx, in.ID)
+func (l *Ledger) meterValues(ctx context.Context, stations *station.Stations, id string) (*page.Output[MeterView], error) {
+	s, err := l.visible(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := tenure(ctx, stations, s)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +324,7 @@ func (l *Ledger) meterValues(ctx context.Context, in *idInput) (*page.Output[Met
 	if end.IsZero() {
 		end = time.Now().Add(ClockTolerance)
 	}
-	beside, err := l.Readings(ctx, s.Station, s.EVSE, s.StartedAt, end)
+	beside, err := l.Readings(ctx, theirs, s.EVSE, s.StartedAt, end)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"reflect"
-	"strconv"
 	"sync"
 	"time"
 
@@ -30,10 +28,35 @@ type Ledger struct {
 	seed   maphash.Seed
 
 	journal *journal
+	limits  Limits
 
 	mu   sync.RWMutex
 	live map[station.ID]map[string]*Session // active sessions of stations that are connected here; values never change
 }
+
+// Limits knows what stations can deliver. Zero means that it is not known.
+type Limits interface {
+	// MaxPowerW is the greatest power of an EVSE in W by its station's device model.
+	MaxPowerW(ctx context.Context, id station.ID, evse int) (int64, error)
+}
+
+// SetLimits tells the ledger who knows what stations can deliver, before the first message.
+func (l *Ledger) SetLimits(limits Limits) { l.limits = limits }
+
+// maxPower asks once, at the start or the end of a transaction. What is not known costs a check of plausibility, no message.
+func (l *Ledger) maxPower(ctx context.Context, e Event) int64 {
+	if l.limits == nil || e.Request.EventType == v21.TransactionEventTypeUpdated || e.Request.EVSE == nil {
+		return 0
+	}
+	w, err := l.limits.MaxPowerW(ctx, e.Station, e.Request.EVSE.ID)
+	if err != nil {
+		l.log.Warn("greatest power of the EVSE not read", "station", e.Station, "error", err)
+	}
+	return max(0, min(w, mostPowerW))
+}
+
+// mostPowerW bounds what a device model may say of an EVSE, 100 MW.
+const mostPowerW = 100_000_000
 
 // New opens the ledger.
 func New(d *db.DB, events *event.Log, log *slog.Logger) *Ledger {
@@ -51,11 +74,13 @@ func (l *Ledger) lock(id station.ID) *sync.Mutex {
 // on disk, and whoever reads the row to go on with it takes in those that it lacks.
 const persistEvery = 10 * time.Second
 
-// Apply stores a transaction message and returns once it is durable. The session is as it is afterwards.
+// Apply stores a transaction message and returns once it is durable. The session is as it is afterwards. The error is
+// [ErrOtherStation] when the message names a transaction of another station; it is kept all the same.
 func (l *Ledger) Apply(ctx context.Context, e Event) (*Session, error) {
 	defer l.lock(e.Station).Unlock()
 	// The database keeps microseconds; figures in memory are the same as those read again.
 	e.Request.Timestamp, e.ReceivedAt = e.Request.Timestamp.Truncate(time.Microsecond), e.ReceivedAt.Truncate(time.Microsecond)
+	e.maxPowerW = l.maxPower(ctx, e)
 	payload := string(ocpp.Marshal(e.Request))
 	hash := contentHash(e, payload)
 	s, err := l.write(ctx, e, payload, hash)
@@ -65,6 +90,9 @@ func (l *Ledger) Apply(ctx context.Context, e Event) (*Session, error) {
 	}
 	if err != nil {
 		return nil, problem.Wrap("store the transaction message", err)
+	}
+	if s == nil {
+		return nil, ErrOtherStation
 	}
 	l.remember(s)
 	return s, nil
@@ -96,6 +124,13 @@ func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, erro
 		s := *old
 		return l.store(tx, e, &s, false, payload, hash)
 	}
+	if old == nil && !started && !e.Sequenced {
+		if others, err := ofAnotherStation(tx, e.Station, r.TransactionInfo.TransactionID); err != nil {
+			return nil, err
+		} else if others {
+			return nil, l.misdirected(tx, e, payload)
+		}
+	}
 	s := begin(e, tx.Now())
 	switch {
 	case reused:
@@ -104,7 +139,7 @@ func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, erro
 			return nil, err
 		}
 	case !started:
-		s.flag(StartUnknown, "the start of this transaction never came", e.ReceivedAt)
+		s.flag(StartUnknown, startNeverCame, e.ReceivedAt)
 	}
 	if started && r.EVSE != nil {
 		if err := l.endOthers(tx, e, r.EVSE.ID); err != nil {
@@ -112,6 +147,17 @@ func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, erro
 		}
 	}
 	return l.store(tx, e, s, true, payload, hash)
+}
+
+// misdirected keeps a message that names a transaction of another station, whose session it must not touch: numbers of 1.6
+// are no secret between stations. The operator hears of it once for each message.
+func (l *Ledger) misdirected(tx *db.Tx, e Event, payload string) error {
+	q := Quarantined{Action: e.Request.ActionName(), Payload: payload, Reason: "it names a transaction of another station"}
+	_, err := l.quarantine(tx, e.Organisation, e.Station, q, func(q Quarantined) event.Event {
+		return event.New(event.Security, e.Organisation, string(e.Station), tx.Now(),
+			map[string]string{"reason": "a message names a transaction of another station", "transactionId": e.Request.TransactionInfo.TransactionID, "quarantine": q.ID})
+	})
+	return err
 }
 
 // restarts tells a new transaction under an old id from a repeated or late start: it has another time than the start
@@ -135,7 +181,7 @@ func (l *Ledger) displace(tx *db.Tx, e Event, old *Session) error {
 
 // endOthers ends what still seems to run on an EVSE when a new transaction begins there: only one can.
 func (l *Ledger) endOthers(tx *db.Tx, e Event, evse int) error {
-	running, err := activeOn(tx, e.Station, evse)
+	running, err := activeOn(tx, e.Organisation, e.Station, evse)
 	if err != nil {
 		return err
 	}
@@ -158,10 +204,16 @@ func (l *Ledger) endOthers(tx *db.Tx, e Event, evse int) error {
 }
 
 func (l *Ledger) end(tx *db.Tx, s *Session) error {
+	first := !s.endTold
+	s.endTold = true
 	if err := update(tx, s); err != nil {
 		return err
 	}
-	l.events.Record(tx, event.New(event.SessionEnded, s.Organisation, string(s.Station), tx.Now(), s.view()))
+	if first {
+		l.events.Record(tx, l.made(tx, event.SessionEnded, s))
+	} else {
+		l.events.Record(tx, l.made(tx, event.SessionUpdated, s))
+	}
 	tx.AfterCommit(func() { l.forgetOne(s) })
 	return nil
 }
@@ -169,17 +221,23 @@ func (l *Ledger) end(tx *db.Tx, s *Session) error {
 // store writes the message, and the session's row when that cannot wait.
 func (l *Ledger) store(tx *db.Tx, e Event, s *Session, fresh bool, payload, hash string) (*Session, error) {
 	r := e.Request
-	wasActive, power, seqNo, flags := s.State == Active, s.PowerW, s.LastSeqNo, len(s.Flags)
 	before := *s
 	telling := s.absorb(e, hash)
-	if err := l.checkSequence(tx, e, s, hash, seqNo); err != nil {
+	if s.endHash != "" {
+		if err := l.settle(tx, s, &before, e, hash); err != nil {
+			return nil, err
+		}
+	} else if err := l.checkSequence(tx, e, s, hash, before.LastSeqNo); err != nil {
 		return nil, err
 	}
 	undone, err := l.witness(tx, &before, s, e)
 	if err != nil {
 		return nil, err
 	}
-	telling = telling || undone || flags != len(s.Flags)
+	s.remembers(&before, e.ReceivedAt)
+	telling = telling || undone || len(before.Flags) != len(s.Flags)
+	ending := s.State == Ended && !s.endTold
+	s.endTold = s.endTold || ending
 	l.journal.add(tx, message{session: s.ID, at: db.Micros(r.Timestamp), hash: hash, received: db.Micros(e.ReceivedAt), seqNo: r.SeqNo,
 		typ: string(r.EventType), offline: r.Offline.Or(false), payload: payload})
 	switch {
@@ -193,62 +251,40 @@ func (l *Ledger) store(tx *db.Tx, e Event, s *Session, fresh bool, payload, hash
 			return nil, err
 		}
 	}
-	l.tell(tx, s, fresh, wasActive && s.State == Ended, telling || power != s.PowerW || len(r.MeterValue) > 0)
+	if fresh {
+		l.events.Record(tx, l.made(tx, event.SessionStarted, s))
+	}
+	switch {
+	case ending:
+		l.events.Record(tx, l.made(tx, event.SessionEnded, s))
+	case before.State == Ended:
+		l.correct(tx, &before, s)
+	case (telling || before.PowerW != s.PowerW || len(r.MeterValue) > 0) && !fresh && l.events.Wanted():
+		told := l.made(tx, event.SessionUpdated, s)
+		tx.AfterCommit(func() { l.events.Publish(told) })
+	}
 	return s, nil
 }
 
-// tell makes the events of a change.
-func (l *Ledger) tell(tx *db.Tx, s *Session, fresh, ended, updated bool) {
-	made := func(typ string) event.Event {
-		return event.New(typ, s.Organisation, string(s.Station), tx.Now(), s.view())
-	}
-	if fresh {
-		l.events.Record(tx, made(event.SessionStarted))
-	}
-	switch {
-	case ended:
-		l.events.Record(tx, made(event.SessionEnded))
-	case updated && !fresh && l.events.Wanted():
-		e := made(event.SessionUpdated)
-		tx.AfterCommit(func() { l.events.Publish(e) })
-	}
+func (l *Ledger) made(tx *db.Tx, typ string, s *Session) event.Event {
+	return event.New(typ, s.Organisation, string(s.Station), tx.Now(), s.view())
 }
 
-// checkSequence compares the numbers of all messages of an ended transaction: OCPP 2.1 E07.FR.02 lets us know that all
-// came when there is no gap. While it runs, only a number that was there before is looked at; last is the highest.
+// checkSequence looks, while a transaction runs, at a number that was there before; last is the highest. Whether numbers
+// are missing shows when it has ended.
 func (l *Ledger) checkSequence(tx *db.Tx, e Event, s *Session, hash string, last int) error {
-	over := s.State == Ended && s.endHash != ""
-	if !s.Sequenced || !over && e.Request.SeqNo > last {
+	if !s.Sequenced || e.Request.SeqNo > last {
 		return nil
 	}
 	if err := l.journal.settle(tx, s.ID); err != nil {
 		return err
 	}
-	var rows, n, first, same, other int
-	err := tx.QueryRow(`SELECT COUNT(*), COUNT(DISTINCT seq_no), COALESCE(MIN(seq_no), $2), COALESCE(MAX(seq_no), $2),
-		COALESCE(SUM(CASE WHEN seq_no = $2 AND hash = $3 THEN 1 ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN seq_no = $2 AND hash <> $3 THEN 1 ELSE 0 END), 0) FROM session_events WHERE session_id = $1`,
-		s.ID, e.Request.SeqNo, hash).Scan(&rows, &n, &first, &last, &same, &other)
+	other, err := numberTaken(tx, s.ID, e.Request.SeqNo, hash)
 	if err != nil {
-		return fmt.Errorf("read the sequence numbers: %w", err)
+		return err
 	}
-	if rows > n || other > 0 {
+	if other {
 		s.flag(Conflict, "two different messages have the same sequence number", e.ReceivedAt)
-	}
-	if !over {
-		return nil
-	}
-	if same+other == 0 {
-		n++
-	}
-	first, last = min(first, e.Request.SeqNo), max(last, e.Request.SeqNo)
-	switch missing := last - first + 1 - n; missing {
-	case 0:
-		s.unflag(SequenceGap)
-	case 1:
-		s.reflag(SequenceGap, "1 message is missing", e.ReceivedAt)
-	default:
-		s.reflag(SequenceGap, strconv.Itoa(missing)+" messages are missing", e.ReceivedAt)
 	}
 	return nil
 }

@@ -85,9 +85,9 @@ func orders() []story {
 			update(10, 1, "T", charging(v21.ChargingStateCharging))}, []string{"T active evse 1 CARD +0..… 0 Wh SuspendedEVSE"}},
 		{"a late start without a reading", []message{second, last, third, start(0, "T", reads())},
 			[]string{"T ended evse 1 CARD +0..+30 1000 Wh 42 %"}},
-		{"a reading comes after an end without one", []message{first, end(30, 2, "T"), second}, []string{"T ended evse 1 CARD +0..+30 500 Wh"}},
+		{"a reading comes after an end without one", []message{first, end(30, 2, "T"), second}, []string{"T ended evse 1 CARD +0..+30 500 Wh 40 %"}},
 		{"the only reading comes after the end", []message{start(0, "T", reads()), end(30, 2, "T"), second},
-			[]string{"T ended evse 1 CARD +0..+30 0 Wh"}},
+			[]string{"T ended evse 1 CARD +0..+30 0 Wh 40 %"}},
 		{"samples from before the start do not count", []message{first, update(10, 1, "T", readsAt(-15*time.Second, "900")), end(30, 2, "T", reads("2500"))},
 			[]string{"T ended evse 1 CARD +0..+30 1500 Wh"}},
 		{"samples from after the end do not count", []message{first, end(30, 1, "T", reads("2500")), update(40, 2, "T", reads("2600"))},
@@ -184,10 +184,10 @@ func oddities() []story {
 		{"four minutes ahead", []message{start(0, "T", received(-240))}, []string{"T active evse 1 CARD +0..… 0 Wh"}},
 		{"a clock that begins in 1970", []message{
 			start(0, "T", func(m *message) { m.request.Timestamp = time.Unix(60, 0); reads("1000")(m) }), update(10, 1, "T", reads("1500")), end(30, 2, "T", reads("1600"))},
-			[]string{"T ended evse 1 CARD 1970-01-01..+30 600 Wh !clock-difference"}},
+			[]string{"T ended evse 1 CARD 1970-01-01..+30 600 Wh !clock-unset !too-long"}},
 		{"two hours ahead, then put right", []message{
 			start(7200, "T", received(0)), update(10, 1, "T", reads("1500"), charging(v21.ChargingStateCharging)), end(30, 2, "T", reads("1600"))},
-			[]string{"T ended evse 1 CARD +7200..+30 600 Wh !clock-difference !meter-backwards"}},
+			[]string{"T ended evse 1 CARD +7200..+30 600 Wh !clock-local-time !ends-before-start"}},
 		{"the translation forgot what it had added", []message{
 			start(0, "17", v16, charging(v21.ChargingStateEVConnected)), start(0, "17", v16, func(m *message) { m.request.SeqNo = 5 }),
 			end(30, 9, "17", v16, on(1), reads("1600")), end(30, 1<<30, "17", v16, reads("1600"))},

@@ -7,7 +7,6 @@
 package session
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -25,30 +24,6 @@ const (
 	Active State = "active"
 	Ended  State = "ended"
 )
-
-// Flag is something odd about a session that a person should know before it is billed.
-type Flag struct {
-	Code string    `json:"code"`
-	Text string    `json:"text"`
-	At   time.Time `json:"at"`
-}
-
-// The codes of flags.
-const (
-	StartUnknown    = "start-unknown"    // messages came for a transaction that was never started here
-	EndUnknown      = "end-unknown"      // another transaction began on the EVSE, or the station forgot this one
-	TokenRefused    = "token-refused"    // the station charged for a token that is not accepted
-	IDReused        = "id-reused"        // the station used the transaction id before
-	Conflict        = "conflict"         // two messages of the same place in the sequence say different things
-	SequenceGap     = "sequence-gap"     // messages are missing
-	MeterBackwards  = "meter-backwards"  // a later register reading is below an earlier one
-	MeterUnknown    = "meter-unknown"    // no register reading came
-	ClockDifference = "clock-difference" // the station's clock and ours differ by more than ClockTolerance
-	MatchedByPlace  = "matched-by-place" // the transaction id was unusable, the session was found by token and station
-)
-
-// ClockTolerance is how far a station's clock may differ from ours before its sessions are flagged.
-const ClockTolerance = 5 * time.Minute
 
 // Session is one charging session.
 type Session struct {
@@ -75,7 +50,17 @@ type Session struct {
 	ReservationID *int
 	Flags         []Flag
 
+	// RestartedMWh is what the register counted in the session before it began again, beyond First and Last.
+	RestartedMWh int64
+	// MaxPowerW is what the EVSE can deliver, 0 when it is not known.
+	MaxPowerW int64
+	// ClockOffset is how far the station's clock is ahead of ours, by messages that were not kept before they were sent;
+	// nil when none tells. The corrected times are by our clock; zero when no correction is known or needed.
+	ClockOffset                      *time.Duration
+	StartedCorrected, EndedCorrected time.Time
+
 	startHash, endHash string
+	endTold            bool // the event of the end is out; what comes later are corrections
 	createdAt          time.Time
 	updatedAt          time.Time // last written
 }
@@ -89,52 +74,10 @@ type Register struct {
 
 // EnergyWh is the energy delivered, in whole Wh, rounded half up; 0 while it is not known.
 func (s *Session) EnergyWh() int64 {
-	if !s.First.Known || !s.Last.Known || s.Last.MWh < s.First.MWh {
+	if !s.First.Known || !s.Last.Known {
 		return 0
 	}
-	return (s.Last.MWh - s.First.MWh + 500) / 1000
-}
-
-// flag adds a flag once.
-func (s *Session) flag(code, text string, at time.Time) {
-	for _, f := range s.Flags {
-		if f.Code == code {
-			return
-		}
-	}
-	s.Flags = append(s.Flags[:len(s.Flags):len(s.Flags)], Flag{Code: code, Text: text, At: at.UTC()})
-}
-
-// unflag takes a flag away, when its reason has gone.
-func (s *Session) unflag(code string) {
-	var kept []Flag
-	for _, f := range s.Flags {
-		if f.Code != code {
-			kept = append(kept, f)
-		}
-	}
-	s.Flags = kept
-}
-
-// reflag gives a flag another text, and sets it when it is not there.
-func (s *Session) reflag(code, text string, at time.Time) {
-	for i, f := range s.Flags {
-		if f.Code == code {
-			s.Flags = slices.Clone(s.Flags) // values that were given out never change
-			s.Flags[i].Text = text
-			return
-		}
-	}
-	s.flag(code, text, at)
-}
-
-func (s *Session) flagged(code string) bool {
-	for _, f := range s.Flags {
-		if f.Code == code {
-			return true
-		}
-	}
-	return false
+	return (max(0, s.Last.MWh-s.First.MWh+s.RestartedMWh) + 500) / 1000
 }
 
 // Event is one TransactionEvent as it came.
@@ -147,6 +90,8 @@ type Event struct {
 	Sequenced bool
 	// Refusal is why the token of the message is not accepted, "" when it is or when there is none.
 	Refusal string
+
+	maxPowerW int64 // of the EVSE, 0 when it is not known
 }
 
 // begin makes the session of the first message of a transaction.
@@ -172,6 +117,9 @@ func (s *Session) absorb(e Event, hash string) (telling bool) {
 	s.absorbPlace(e)
 	if e.Refusal != "" {
 		s.flag(TokenRefused, e.Refusal, e.ReceivedAt)
+	}
+	if e.maxPowerW > 0 {
+		s.MaxPowerW = e.maxPowerW
 	}
 	if state, ok := r.TransactionInfo.ChargingState.Get(); ok && !late && s.State == Active {
 		s.ChargingState = string(state)
@@ -266,14 +214,4 @@ func (s *Session) absorbEnd(e Event, hash string) {
 func (s *Session) assumeEnd(text string, now time.Time) {
 	s.State, s.EndedAt, s.PowerW, s.ChargingState = Ended, s.LastEventAt, 0, ""
 	s.flag(EndUnknown, text, now)
-}
-
-func (s *Session) checkClock(e Event) {
-	if e.Request.Offline.Or(false) {
-		return
-	}
-	diff := e.Request.Timestamp.Sub(e.ReceivedAt)
-	if diff > ClockTolerance || e.Sequenced && diff < -24*time.Hour {
-		s.flag(ClockDifference, "the station's clock differs from ours by "+diff.Round(time.Second).String(), e.ReceivedAt)
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lumela/internal/db"
+	"lumela/internal/page"
 	"lumela/internal/problem"
 	"lumela/internal/station"
 	"lumela/ocpp"
@@ -18,7 +19,8 @@ import (
 
 const columns = `id, organisation_id, station_id, transaction_id, evse, connector, token_uid, token_type, state, charging_state,
 	started_at, ended_at, last_event_at, last_seq_no, sequenced, meter_first_mwh, meter_first_at, meter_last_mwh, meter_last_at,
-	power_w, soc, stopped_reason, remote_start_id, reservation_id, start_hash, end_hash, flags, created_at, updated_at`
+	power_w, soc, stopped_reason, remote_start_id, reservation_id, start_hash, end_hash, flags, created_at, updated_at,
+	billing, end_told, restarted_mwh, max_power_w, clock_offset, started_corrected, ended_corrected`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -27,10 +29,12 @@ func scan(row scanner) (*Session, error) {
 	var token sql.NullString
 	var ended, firstMWh, firstAt, lastMWh, lastAt, soc, remote, reservation sql.NullInt64
 	var started, lastEvent, created, updated int64
-	var flags string
+	var flags, billing string
+	var offset, startCorrected, endCorrected sql.NullInt64
 	err := row.Scan(&s.ID, &s.Organisation, &s.Station, &s.TransactionID, &s.EVSE, &s.Connector, &token, &s.TokenType, &s.State,
 		&s.ChargingState, &started, &ended, &lastEvent, &s.LastSeqNo, &s.Sequenced, &firstMWh, &firstAt, &lastMWh, &lastAt,
-		&s.PowerW, &soc, &s.StoppedReason, &remote, &reservation, &s.startHash, &s.endHash, &flags, &created, &updated)
+		&s.PowerW, &soc, &s.StoppedReason, &remote, &reservation, &s.startHash, &s.endHash, &flags, &created, &updated,
+		&billing, &s.endTold, &s.RestartedMWh, &s.MaxPowerW, &offset, &startCorrected, &endCorrected)
 	if err != nil {
 		return nil, err
 	}
@@ -39,9 +43,17 @@ func scan(row scanner) (*Session, error) {
 	s.First = Register{MWh: firstMWh.Int64, At: db.ZeroTime(firstAt), Known: firstMWh.Valid}
 	s.Last = Register{MWh: lastMWh.Int64, At: db.ZeroTime(lastAt), Known: lastMWh.Valid}
 	s.SoC, s.RemoteStartID, s.ReservationID = intPointer(soc), intPointer(remote), intPointer(reservation)
+	s.StartedCorrected, s.EndedCorrected = db.ZeroTime(startCorrected), db.ZeroTime(endCorrected)
+	if offset.Valid {
+		d := time.Duration(offset.Int64) * time.Microsecond
+		s.ClockOffset = &d
+	}
 	if flags != "" {
 		if err := json.Unmarshal([]byte(flags), &s.Flags); err != nil {
 			return nil, fmt.Errorf("flags of session %s: %w", s.ID, err)
+		}
+		for i := range s.Flags {
+			s.Flags[i].Holds = Holds(s.Flags[i].Code)
 		}
 	}
 	return &s, nil
@@ -81,10 +93,21 @@ func (s *Session) row() ([]any, error) {
 	if s.TokenUID != "" {
 		token = s.TokenUID
 	}
+	var offset any
+	if s.ClockOffset != nil {
+		offset = s.ClockOffset.Microseconds()
+	}
 	return []any{s.EVSE, s.Connector, token, s.TokenType, string(s.State), s.ChargingState, db.Micros(s.StartedAt), db.ZeroMicros(s.EndedAt),
 		db.Micros(s.LastEventAt), s.LastSeqNo, s.Sequenced, mwh(s.First), db.ZeroMicros(s.First.At), mwh(s.Last), db.ZeroMicros(s.Last.At),
-		s.PowerW, null(s.SoC), s.StoppedReason, null(s.RemoteStartID), null(s.ReservationID), s.startHash, s.endHash, flags}, nil
+		s.PowerW, null(s.SoC), s.StoppedReason, null(s.RemoteStartID), null(s.ReservationID), s.startHash, s.endHash, flags,
+		string(s.Billing()), s.endTold, s.RestartedMWh, s.MaxPowerW, offset, db.ZeroMicros(s.StartedCorrected), db.ZeroMicros(s.EndedCorrected)}, nil
 }
+
+const insertSession = `INSERT INTO sessions (id, organisation_id, station_id, transaction_id, evse, connector, token_uid, token_type, state,
+	charging_state, started_at, ended_at, last_event_at, last_seq_no, sequenced, meter_first_mwh, meter_first_at, meter_last_mwh, meter_last_at,
+	power_w, soc, stopped_reason, remote_start_id, reservation_id, start_hash, end_hash, flags, billing, end_told, restarted_mwh, max_power_w,
+	clock_offset, started_corrected, ended_corrected, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+	$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)`
 
 func insert(tx *db.Tx, s *Session) error {
 	values, err := s.row()
@@ -93,8 +116,7 @@ func insert(tx *db.Tx, s *Session) error {
 	}
 	args := append([]any{s.ID, s.Organisation, string(s.Station), s.TransactionID}, values...)
 	args = append(args, db.Micros(s.createdAt), db.Micros(s.updatedAt))
-	_, err = tx.Exec(`INSERT INTO sessions (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-		$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`, args...)
+	_, err = tx.Exec(insertSession, args...)
 	return err
 }
 
@@ -114,7 +136,9 @@ func update(tx *db.Tx, s *Session) error {
 	res, err := tx.Exec(`UPDATE sessions SET evse = $2, connector = $3, token_uid = $4, token_type = $5, state = $6, charging_state = $7,
 		started_at = $8, ended_at = $9, last_event_at = $10, last_seq_no = $11, sequenced = $12, meter_first_mwh = $13,
 		meter_first_at = $14, meter_last_mwh = $15, meter_last_at = $16, power_w = $17, soc = $18, stopped_reason = $19,
-		remote_start_id = $20, reservation_id = $21, start_hash = $22, end_hash = $23, flags = $24, updated_at = $25 WHERE id = $1 AND updated_at = $26`, args...)
+		remote_start_id = $20, reservation_id = $21, start_hash = $22, end_hash = $23, flags = $24,
+		billing = $25, end_told = $26, restarted_mwh = $27, max_power_w = $28, clock_offset = $29, started_corrected = $30, ended_corrected = $31,
+		updated_at = $32 WHERE id = $1 AND updated_at = $33`, args...)
 	if err != nil {
 		return fmt.Errorf("write the session: %w", err)
 	}
@@ -125,12 +149,37 @@ func update(tx *db.Tx, s *Session) error {
 }
 
 // activeOn reads the active sessions of an EVSE, of the whole station when evse is 0.
-func activeOn(tx *db.Tx, id station.ID, evse int) ([]*Session, error) {
-	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND state = 'active' AND ($2 = 0 OR evse = $2)`, string(id), evse)
+func activeOn(tx *db.Tx, organisation string, id station.ID, evse int) ([]*Session, error) {
+	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND organisation_id = $3 AND state = 'active' AND ($2 = 0 OR evse = $2)`, string(id), evse, organisation)
 	if err != nil {
 		return nil, err
 	}
 	return scanAll(rows)
+}
+
+// overlapping reads the sessions on a session's EVSE that ran for more than [overlapTolerance] while it ran.
+func overlapping(tx *db.Tx, s *Session) ([]*Session, error) {
+	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND evse = $2 AND id <> $3 AND organisation_id = $7 AND start_hash <> ''
+		AND started_at < $4 AND (state = 'active' OR ended_at > $5 AND ended_at > started_at + $6) ORDER BY started_at, id LIMIT 20`, string(s.Station), s.EVSE, s.ID,
+		db.Micros(s.EndedAt.Add(-overlapTolerance)), db.Micros(s.StartedAt.Add(overlapTolerance)), overlapTolerance.Microseconds(), s.Organisation)
+	if err != nil {
+		return nil, fmt.Errorf("look for sessions at the same time: %w", err)
+	}
+	list, err := scanAll(rows)
+	if err != nil {
+		return nil, fmt.Errorf("look for sessions at the same time: %w", err)
+	}
+	return list, nil
+}
+
+// numberTaken reports whether another message of a session has the sequence number.
+func numberTaken(tx *db.Tx, session string, seqNo int, hash string) (bool, error) {
+	var n int
+	err := tx.QueryRow(`SELECT COUNT(*) FROM session_events WHERE session_id = $1 AND seq_no = $2 AND hash <> $3`, session, seqNo, hash).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("read the sequence numbers: %w", err)
+	}
+	return n > 0, nil
 }
 
 func scanAll(rows *sql.Rows) ([]*Session, error) {
@@ -179,6 +228,8 @@ func (l *Ledger) Get(ctx context.Context, organisation, id string) (*Session, er
 type Filter struct {
 	Station  station.ID
 	State    State
+	Billing  Billing
+	Flag     string    // the code of a flag, open or resolved
 	From, To time.Time // of the start
 	Before   time.Time // cursor: started before this
 	BeforeID string    // … or at it with a smaller id
@@ -196,6 +247,14 @@ func (l *Ledger) List(ctx context.Context, organisation string, f Filter) ([]*Se
 	if f.State != "" {
 		args = append(args, string(f.State))
 		where += fmt.Sprintf(" AND state = $%d", len(args))
+	}
+	if f.Billing != "" {
+		args = append(args, string(f.Billing))
+		where += fmt.Sprintf(" AND billing = $%d", len(args))
+	}
+	if f.Flag != "" {
+		args = append(args, `%"code":"`+f.Flag+`"%`)
+		where += fmt.Sprintf(" AND flags LIKE $%d", len(args))
 	}
 	args = append(args, f.Limit)
 	rows, err := l.db.Query(ctx, `SELECT `+columns+` FROM sessions WHERE `+where+fmt.Sprintf(` ORDER BY started_at DESC, id DESC LIMIT $%d`, len(args)), args...)
@@ -231,7 +290,7 @@ func (l *Ledger) RunningOn(ctx context.Context, ids []station.ID) (map[station.P
 	for _, s := range list {
 		s = l.fresh(s)
 		v := s.view()
-		out[station.Place{Station: s.Station, EVSE: s.EVSE}] = station.RunningSession{ID: s.ID, TransactionID: s.TransactionID, Token: v.Token,
+		out[station.Place{Station: s.Station, EVSE: s.EVSE}] = station.RunningSession{Organisation: s.Organisation, ID: s.ID, TransactionID: s.TransactionID, Token: v.Token,
 			ChargingState: s.ChargingState, StartedAt: s.StartedAt, EnergyWh: s.EnergyWh(), PowerW: s.PowerW, SoC: s.SoC}
 	}
 	return out, nil
@@ -276,10 +335,12 @@ func scanEvents(rows *sql.Rows) ([]Stored, error) {
 	return out, rows.Err()
 }
 
-// Readings reads the meter values that came outside transactions on an EVSE in [from, to].
-func (l *Ledger) Readings(ctx context.Context, id station.ID, evse int, from, to time.Time) ([]v21.MeterValue, error) {
-	rows, err := l.db.Query(ctx, `SELECT payload FROM meter_readings WHERE station_id = $1 AND evse = $2 AND at >= $3 AND at <= $4 ORDER BY at`,
-		string(id), evse, db.Micros(from), db.Micros(to))
+// Readings reads the meter values of [from, to] that came outside transactions on an EVSE during a tenure.
+func (l *Ledger) Readings(ctx context.Context, t station.Tenure, evse int, from, to time.Time) ([]v21.MeterValue, error) {
+	since, until := t.Bound(page.Span{}.Bounds())
+	rows, err := l.db.Query(ctx, `SELECT payload FROM meter_readings WHERE station_id = $1 AND evse = $2 AND at >= $3 AND at <= $4
+		AND received_at >= $5 AND received_at < $6 ORDER BY at`,
+		string(t.Station), evse, db.Micros(from), db.Micros(to), db.Micros(since), db.Micros(until))
 	if err != nil {
 		return nil, problem.Wrap("read the meter values", err)
 	}
@@ -311,7 +372,8 @@ func (l *Ledger) Totals(ctx context.Context, organisation string, since time.Tim
 	var mwh int64
 	err := l.db.QueryRow(ctx, `SELECT COALESCE(SUM(CASE WHEN state = 'active' THEN 1 ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN started_at >= $2 THEN 1 ELSE 0 END), 0), COALESCE(SUM(power_w), 0),
-		COALESCE(SUM(CASE WHEN started_at >= $2 AND meter_last_mwh > meter_first_mwh THEN meter_last_mwh - meter_first_mwh ELSE 0 END), 0)
+		COALESCE(SUM(CASE WHEN started_at >= $2 AND meter_last_mwh + restarted_mwh > meter_first_mwh
+			THEN meter_last_mwh + restarted_mwh - meter_first_mwh ELSE 0 END), 0)
 		FROM sessions WHERE organisation_id = $1 AND (started_at >= $2 OR state = 'active')`, organisation, db.Micros(since)).
 		Scan(&t.Active, &t.Today, &t.PowerW, &mwh)
 	t.EnergyWh = (mwh + 500) / 1000
@@ -319,3 +381,53 @@ func (l *Ledger) Totals(ctx context.Context, organisation string, since time.Tim
 }
 
 func sameToken(a, b string) bool { return strings.EqualFold(a, b) }
+
+// insertQuarantined keeps a message once, and reports whether it was not there before.
+func insertQuarantined(tx *db.Tx, organisation string, q Quarantined, hash string) (fresh bool, err error) {
+	res, err := tx.Exec(`INSERT INTO quarantine (organisation_id, at, id, station_id, action, reason, payload, hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+		organisation, db.Micros(q.At), q.ID, q.Station, q.Action, q.Reason, q.Payload, hash)
+	if err != nil {
+		return false, fmt.Errorf("keep a message in quarantine: %w", err)
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// Quarantined reads the messages in quarantine of an organisation, of one station when it is given, newest first, from
+// before a moment on.
+func (l *Ledger) Quarantined(ctx context.Context, organisation string, id station.ID, before time.Time, beforeID string, limit int) ([]Quarantined, error) {
+	rows, err := l.db.Query(ctx, `SELECT id, at, station_id, action, reason, payload FROM quarantine WHERE organisation_id = $1
+		AND ($2 = '' OR station_id = $2) AND (at < $3 OR at = $3 AND id < $4) ORDER BY at DESC, id DESC LIMIT $5`,
+		organisation, string(id), db.Micros(before), beforeID, limit)
+	if err != nil {
+		return nil, problem.Wrap("read the quarantine", err)
+	}
+	defer rows.Close()
+	out := []Quarantined{}
+	for rows.Next() {
+		var q Quarantined
+		var at int64
+		if err := rows.Scan(&q.ID, &at, &q.Station, &q.Action, &q.Reason, &q.Payload); err != nil {
+			return nil, problem.Wrap("read the quarantine", err)
+		}
+		q.At = db.Time(at)
+		out = append(out, q)
+	}
+	return out, problem.Wrap("read the quarantine", rows.Err())
+}
+
+// ofAnotherStation reports whether a number of a transaction was given to another station that does not number its messages,
+// by us: the start is known.
+func ofAnotherStation(tx *db.Tx, id station.ID, transaction string) (bool, error) {
+	var one int
+	err := tx.QueryRow(`SELECT 1 FROM sessions WHERE transaction_id = $1 AND station_id <> $2 AND NOT sequenced AND start_hash <> '' LIMIT 1`,
+		transaction, string(id)).Scan(&one)
+	if errors.Is(err, db.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the number's station: %w", err)
+	}
+	return true, nil
+}

@@ -255,7 +255,9 @@ func line(s *session.Session) string {
 		out += fmt.Sprintf(" %d %%", *s.SoC)
 	}
 	for _, f := range s.Flags {
-		out += " !" + f.Code
+		if f.Open() {
+			out += " !" + f.Code
+		}
 	}
 	return out
 }

@@ -181,7 +181,11 @@ type resolved struct {
 func flagEntries(s *Session, acts []Entry) []Entry {
 	var out []Entry
 	set := func(code, text string, at time.Time) {
-		out = append(out, Entry{ID: code + "@" + strconv.FormatInt(db.Micros(at), 10), At: at.UTC(), Type: "flag", Kind: code, Text: text, Who: Bookkeeper})
+		id := code + "@" + strconv.FormatInt(db.Micros(at), 10)
+		if slices.ContainsFunc(out, func(e Entry) bool { return e.ID == id }) { // it went after the end, and is kept
+			return
+		}
+		out = append(out, Entry{ID: id, At: at.UTC(), Type: "flag", Kind: code, Text: text, Who: Bookkeeper})
 	}
 	for _, f := range s.Flags {
 		set(f.Code, f.Text, f.At)

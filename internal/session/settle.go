@@ -1,0 +1,240 @@
+package session
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"lumela/internal/db"
+	"lumela/ocpp/v21"
+)
+
+// What ends is computed from everything that the station said, in the order in which it happened and not in that in which
+// it came: by sequence number where the station numbers its messages, else by its time, with the start first and the end
+// last. So a session comes to the same whatever was late, repeated or told to another node.
+
+// settle computes a session that has its true end again, with a message that is about to be stored.
+func (l *Ledger) settle(tx *db.Tx, s, before *Session, e Event, hash string) error {
+	events, err := l.stored(tx, s.ID)
+	if err != nil {
+		return err
+	}
+	events = append(events, Stored{Request: e.Request, ReceivedAt: e.ReceivedAt, hash: hash})
+	findings := s.retell(events)
+	if err := l.checkOverlap(tx, s, findings); err != nil {
+		return err
+	}
+	s.judge(before, findings, e.ReceivedAt)
+	return nil
+}
+
+// stored reads the messages of a session within a transaction.
+func (l *Ledger) stored(tx *db.Tx, session string) ([]Stored, error) {
+	if err := l.journal.settle(tx, session); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(selectEvents, session)
+	if err != nil {
+		return nil, fmt.Errorf("read the session's messages: %w", err)
+	}
+	events, err := scanEvents(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the session's messages: %w", err)
+	}
+	return events, nil
+}
+
+// findings are the reasons for flags, by code.
+type findings map[string]string
+
+// find keeps the first reason of a code.
+func (f findings) find(code, format string, args ...any) {
+	if _, known := f[code]; !known {
+		f[code] = fmt.Sprintf(format, args...)
+	}
+}
+
+// retell computes the figures of a session from all of its messages and says what is odd about them.
+func (s *Session) retell(events []Stored) findings {
+	found := findings{}
+	events = s.inOrder(events)
+	if s.Sequenced {
+		checkNumbers(events, found)
+	}
+	told := s.accepted(events, found)
+	c := Session{ID: s.ID, Organisation: s.Organisation, Station: s.Station, TransactionID: s.TransactionID, State: Active, LastSeqNo: -1,
+		Sequenced: s.Sequenced, StartedAt: told[0].Request.Timestamp, LastEventAt: told[0].Request.Timestamp}
+	for _, e := range told {
+		c.absorb(Event{Request: e.Request, ReceivedAt: e.ReceivedAt, Sequenced: s.Sequenced}, e.hash)
+	}
+	s.EVSE, s.Connector, s.TokenUID, s.TokenType, s.SoC = cmp.Or(c.EVSE, s.EVSE), cmp.Or(c.Connector, s.Connector), c.TokenUID, c.TokenType, c.SoC
+	s.State, s.ChargingState, s.StoppedReason, s.PowerW = c.State, c.ChargingState, c.StoppedReason, 0
+	s.StartedAt, s.EndedAt, s.LastEventAt, s.LastSeqNo = c.StartedAt, c.EndedAt, c.LastEventAt, c.LastSeqNo
+	s.RemoteStartID, s.ReservationID = c.RemoteStartID, c.ReservationID
+	if s.startHash == "" {
+		found.find(StartUnknown, startNeverCame)
+	}
+	s.checkTimes(told, found)
+	s.measure(told, found)
+	return found
+}
+
+const startNeverCame = "the start of this transaction never came"
+
+// inOrder gives messages in the order in which they happened.
+func (s *Session) inOrder(events []Stored) []Stored {
+	rank := func(e *Stored) int {
+		switch e.Request.EventType {
+		case v21.TransactionEventTypeStarted:
+			return 0
+		case v21.TransactionEventTypeEnded:
+			return 2
+		}
+		return 1
+	}
+	out := slices.Clone(events)
+	slices.SortStableFunc(out, func(a, b Stored) int {
+		place := 0
+		if s.Sequenced {
+			place = cmp.Compare(a.Request.SeqNo, b.Request.SeqNo)
+		} else {
+			place = cmp.Compare(rank(&a), rank(&b))
+		}
+		return cmp.Or(place, a.Request.Timestamp.Compare(b.Request.Timestamp), a.ReceivedAt.Compare(b.ReceivedAt), cmp.Compare(a.hash, b.hash))
+	})
+	return out
+}
+
+// accepted leaves out every start and end but the one that counts: the one that came first.
+func (s *Session) accepted(events []Stored, found findings) []Stored {
+	out := make([]Stored, 0, len(events))
+	for _, e := range events {
+		switch {
+		case e.Request.EventType == v21.TransactionEventTypeStarted && e.hash != s.startHash:
+			found.find(Conflict, "a second, different start came for the same transaction")
+		case e.Request.EventType == v21.TransactionEventTypeEnded && e.hash != s.endHash:
+			found.find(Conflict, "a second, different end came for the same transaction; the first one counts")
+		default:
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// checkNumbers looks for messages that are missing, or that have the number of another: OCPP 2.1 E07.FR.02 lets us know
+// that all came when there is no gap.
+func checkNumbers(events []Stored, found findings) {
+	distinct := 1
+	for i := 1; i < len(events); i++ {
+		if events[i].Request.SeqNo != events[i-1].Request.SeqNo {
+			distinct++
+		} else if events[i].hash != events[i-1].hash {
+			found.find(Conflict, "two different messages have the same sequence number")
+		}
+	}
+	switch missing := events[len(events)-1].Request.SeqNo - events[0].Request.SeqNo + 1 - distinct; missing {
+	case 0:
+	case 1:
+		found.find(SequenceGap, "1 message is missing")
+	default:
+		found.find(SequenceGap, "%s messages are missing", strconv.Itoa(missing))
+	}
+}
+
+// longest is how long a session may last before somebody should look at it.
+const longest = 7 * 24 * time.Hour
+
+// checkTimes compares the station's times with each other and with ours.
+func (s *Session) checkTimes(told []Stored, found findings) {
+	switch lasted := s.EndedAt.Sub(s.StartedAt); {
+	case lasted < 0:
+		found.find(EndsBeforeStart, "the end is %s before the start by the station's clock", (-lasted).Round(time.Second))
+	case lasted > longest:
+		found.find(TooLong, "it lasted %d days by the station's clock", int(lasted/(24*time.Hour)))
+	}
+	s.readClock(told, found)
+}
+
+// overlapTolerance is how much two sessions of an EVSE may overlap by the inaccuracy of clocks.
+const overlapTolerance = time.Minute
+
+// checkOverlap looks for another session on the EVSE at the same time, and tells those that have ended of this one.
+func (l *Ledger) checkOverlap(tx *db.Tx, s *Session, found findings) error {
+	if s.EVSE == 0 || s.EndedAt.Sub(s.StartedAt) <= overlapTolerance {
+		return nil
+	}
+	others, err := overlapping(tx, s)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		found.find(Overlapping, "transaction %s ran on the same EVSE at the same time", o.TransactionID)
+		if o.State != Ended || o.flagged(Overlapping) {
+			continue // what runs is looked at when it ends
+		}
+		before := *o
+		o.flag(Overlapping, "transaction "+s.TransactionID+" ran on the same EVSE at the same time", tx.Now())
+		if len(before.Flags) == len(o.Flags) { // a person has released it before
+			continue
+		}
+		if err := update(tx, o); err != nil {
+			return err
+		}
+		l.correct(tx, &before, o)
+	}
+	return nil
+}
+
+// judge sets and takes away the flags that follow from all messages together. Those that circumstances have set stay.
+func (s *Session) judge(before *Session, found findings, now time.Time) {
+	flags := s.Flags
+	s.Flags = before.Flags
+	for _, f := range flags { // what this very message has set
+		if f.Open() && !meanings[f.Code].judged {
+			s.flag(f.Code, f.Text, f.At)
+		}
+	}
+	for _, m := range Meanings {
+		if text, odd := found[m.Code]; odd {
+			s.reflag(m.Code, text, now)
+		} else if m.judged {
+			s.unflag(m.Code)
+		}
+	}
+}
+
+// explanations are why flags go.
+var explanations = map[string]string{
+	StartUnknown: "the start came",
+	EndUnknown:   "the station told the truth about the end",
+	SequenceGap:  "the missing messages came",
+	MeterUnknown: "a reading of the register came",
+}
+
+// remembers keeps the flags that stood on the session after its end and have gone with what came now.
+func (s *Session) remembers(before *Session, now time.Time) {
+	if before.State != Ended {
+		return
+	}
+	for _, f := range before.Flags {
+		if !f.Open() || s.flagged(f.Code) || s.hasResolved(f) {
+			continue
+		}
+		why := explanations[f.Code]
+		if why == "" {
+			why = "later messages explain it"
+		}
+		at := now.UTC()
+		f.ResolvedAt, f.ResolvedBy, f.Resolution = &at, Bookkeeper, why
+		s.Flags = append(s.Flags[:len(s.Flags):len(s.Flags)], f)
+	}
+}
+
+// mostResolved bounds the history of one session's flags; the oldest go first.
+const mostResolved = 40
+
+func (s *Session) hasResolved(f Flag) bool {
+	return slices.ContainsFunc(s.Flags, func(g Flag) bool { return !g.Open() && g.Code == f.Code && g.At.Equal(f.At) })
+}
