@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -126,3 +127,6 @@ func (c *Commands) Settled(ctx context.Context, cmd *Command, o Outcome) (change
 	})
 	return changed, problem.Wrap("keep what came of the command", err)
 }
+
+// JSON is the command as the API shows it.
+func (cmd *Command) JSON() (json.RawMessage, error) { return json.Marshal(cmd.view()) }
