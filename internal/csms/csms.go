@@ -11,6 +11,7 @@ import (
 
 	"lumela/internal/account"
 	"lumela/internal/command"
+	"lumela/internal/db"
 	"lumela/internal/gateway"
 	"lumela/internal/idtoken"
 	"lumela/internal/problem"
@@ -32,6 +33,10 @@ type CSMS struct {
 	// Heartbeat is the interval that stations are told.
 	Heartbeat time.Duration
 
+	// Database tells of outages.
+	Database Database
+
+	missed  sync.Map // connector -> struct{}: its status must be asked for after the outage
 	rereads sync.Map // station.ID -> struct{}: the device model must be read when the station is ready
 }
 
@@ -40,6 +45,9 @@ const pendingInterval = 30 * time.Second
 
 // Admit implements gateway.Platform.
 func (c *CSMS) Admit(ctx context.Context, id string, v ocpp.Version, cr gateway.Credentials) (gateway.Station, error) {
+	if err := c.admits(ctx); err != nil {
+		return gateway.Station{}, err
+	}
 	st, err := c.Stations.Authenticate(ctx, id, v, station.Credentials{TLS: cr.TLS, ClientCN: cr.ClientCN, HasBasic: cr.HasBasic,
 		Username: cr.Username, Password: cr.Password, Remote: cr.Remote})
 	if err != nil {
@@ -53,7 +61,7 @@ func (c *CSMS) Admit(ctx context.Context, id string, v ocpp.Version, cr gateway.
 func (c *CSMS) refusal(ctx context.Context, st *station.Station, cr gateway.Credentials, err error) error {
 	var r *station.Refusal
 	if !errors.As(err, &r) {
-		return err
+		return notNow(err)
 	}
 	if r.Attack && st != nil {
 		if err := c.Stations.Alarm(ctx, st, r.Reason, cr.Remote); err != nil {
@@ -69,7 +77,7 @@ func (c *CSMS) Opened(ctx context.Context, l *gateway.Link) error {
 	id := station.ID(st.ID)
 	running, err := c.Ledger.RunningOn(ctx, []station.ID{id})
 	if err != nil {
-		return err
+		return notNow(err)
 	}
 	for place, r := range running {
 		token := ""
@@ -78,7 +86,7 @@ func (c *CSMS) Opened(ctx context.Context, l *gateway.Link) error {
 		}
 		l.Transaction(place.EVSE, r.TransactionID, token)
 	}
-	return c.Stations.Linked(ctx, st.Organisation, linkOf(l))
+	return notNow(c.Stations.Linked(ctx, st.Organisation, linkOf(l)))
 }
 
 func linkOf(l *gateway.Link) station.Link {
@@ -93,12 +101,10 @@ func (c *CSMS) Closed(l *gateway.Link, reason string) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	id := station.ID(l.Station().ID)
-	if err := c.Ledger.Release(ctx, id); err != nil {
+	if err := c.Ledger.Release(ctx, id); err != nil && !db.IsOutage(err) { // what the rows lack is in the messages
 		c.Log.Error("running sessions not written", "station", id, "error", err)
 	}
-	if err := c.Stations.Unlinked(ctx, l.Station().Organisation, linkOf(l), reason, time.Now()); err != nil {
-		c.Log.Error("end of link not recorded", "station", id, "error", err)
-	}
+	c.recordEnd(l.Station().Organisation, linkOf(l), reason, time.Now())
 }
 
 // Seen implements gateway.Platform.
@@ -109,7 +115,7 @@ func (c *CSMS) Seen(at map[string]time.Time) {
 	for id, t := range at {
 		byID[station.ID(id)] = t
 	}
-	if err := c.Stations.Seen(ctx, byID); err != nil {
+	if err := c.Stations.Seen(ctx, byID); err != nil && !passing(err) { // an outage is told once, and they are heard of again
 		c.Log.Error("times of last contact not recorded", "error", err)
 	}
 }
@@ -182,7 +188,7 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 // failed turns an error of ours into what the station hears.
 func (c *CSMS) failed(l *gateway.Link, action string, err error) *ocpp.CallError {
 	var refused *ocpp.CallError // on purpose
-	if !errors.As(err, &refused) && problem.Of(err).Kind == problem.Internal {
+	if !errors.As(err, &refused) && problem.Of(err).Kind == problem.Internal && !passing(err) {
 		c.Log.Error("message not processed", "station", l.Station().ID, "action", action, "error", err)
 	}
 	return problem.CallError(err)

@@ -17,7 +17,7 @@ import (
 
 // Handle implements gateway.Platform. A message that carries energy or money is on disk before it is answered.
 func (c *CSMS) Handle(ctx context.Context, l *gateway.Link, req ocpp.Request) (ocpp.Response, *ocpp.CallError) {
-	resp, err := c.handle(ctx, l, req)
+	resp, err := c.handleOutage(ctx, l, req)
 	if err != nil {
 		return nil, c.failed(l, req.ActionName(), err)
 	}

@@ -42,6 +42,7 @@ type Link struct {
 	reported  atomic.Int64 // lastSeen when it was last reported
 	pinged    atomic.Bool
 	accepted  atomic.Bool
+	deaf      atomic.Bool             // a message was not answered, so that those after it are not heard
 	triggered atomic.Pointer[trigger] // what is heard before acceptance, because we asked for it
 	reason    atomic.Pointer[string]
 
@@ -57,6 +58,7 @@ type current struct {
 	notes    []translate.Note
 	answerAt time.Time
 	answer   string
+	putOff   bool // it is not answered
 }
 
 func (l *Link) start(st Station, conn *gws.Conn, remote string) {
@@ -89,7 +91,9 @@ func (l *Link) open() bool {
 	err := l.gateway.platform.Opened(ctx, l)
 	cancel()
 	if err != nil {
-		l.gateway.log.Error("link not opened", "station", l.station.ID, "error", err)
+		if !errors.Is(err, ErrNotNow) {
+			l.gateway.log.Error("link not opened", "station", l.station.ID, "error", err)
+		}
 		l.close(1013, "try again later")
 		l.cancel()
 		l.peer.Close()
@@ -126,6 +130,17 @@ func (l *Link) Opened() time.Time { return l.opened }
 
 // Node is the name of the node that holds the link.
 func (l *Link) Node() string { return l.gateway.o.Node }
+
+// PutOff leaves the request under way without an answer and closes the link: what must not be answered before it is stored
+// cannot be stored now. A station that gets no answer because its link ended keeps the message and sends it again later; a
+// CALLERROR would count as one of its attempts, after the last of which it throws the message away (OCPP 2.0.1 E13.FR.04).
+// Only Platform.Handle may call it.
+func (l *Link) PutOff(reason string) {
+	l.in.putOff = true
+	l.in.notes = append(l.in.notes, translate.Note{Kind: frame.Warning, Text: "not answered: " + reason})
+	l.deaf.Store(true)
+	l.close(1013, "try again later")
+}
 
 // Done is closed when the link has ended.
 func (l *Link) Done() <-chan struct{} { return l.ctx.Done() }
@@ -197,7 +212,7 @@ func (l *Link) ended(err error) {
 func (l *Link) receive(text string) {
 	l.serving.Lock()
 	defer l.serving.Unlock()
-	if l.gateway.draining.Load() {
+	if l.gateway.draining.Load() || l.deaf.Load() {
 		return // not answered: the station sends it again elsewhere
 	}
 	now := time.Now()
@@ -238,7 +253,9 @@ func (l *Link) serve(in *ocppj.Incoming) {
 	}
 	if l.version == ocpp.V21 {
 		resp, cerr := l.gateway.platform.Handle(l.ctx, l, in.Request)
-		l.reply(in, resp, cerr)
+		if !l.in.putOff {
+			l.reply(in, resp, cerr)
+		}
 		return
 	}
 	l.words.Lock()
@@ -253,6 +270,9 @@ func (l *Link) serve(in *ocppj.Incoming) {
 	replies := make([]translate.Reply, 0, 2)
 	for i, req := range ex.Requests {
 		resp, cerr := l.gateway.platform.Handle(l.ctx, l, req)
+		if l.in.putOff {
+			return
+		}
 		r := translate.Reply{Response: resp, Err: cerr}
 		replies = append(replies, r)
 		if ex.Ends(i, r) {

@@ -75,6 +75,10 @@ func Wrap(op string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return &Error{Op: op, Kind: Unavailable, Text: "the request was given up", Err: err}
 	}
+	var passing interface{ Unavailable() bool }
+	if errors.As(err, &passing) && passing.Unavailable() {
+		return &Error{Op: op, Kind: Unavailable, Text: "it cannot be stored at the moment; try again later", Err: err}
+	}
 	return &Error{Op: op, Kind: Internal, Text: "something went wrong on our side; the log has the details", Err: err}
 }
 

@@ -323,6 +323,17 @@ func (s *Station) Next() string {
 	return ""
 }
 
+// Unread gives a text message of the node that has come and was not looked at, "" when there is none. After [Station.WaitClosed]
+// nothing more can come.
+func (s *Station) Unread() string {
+	select {
+	case text := <-s.frames:
+		return text
+	default:
+		return ""
+	}
+}
+
 // Expect matches the next message with a pattern, see Match, and gives what the pattern captures.
 func (s *Station) Expect(pattern string) map[string]string {
 	s.t.Helper()

@@ -20,6 +20,8 @@ type Node struct {
 	Addr string // host:port, the same after each start
 	Key  string // API key of its first organisation
 	Dir  string // data directory
+	// Database is the URL of its PostgreSQL, "" for SQLite.
+	Database string
 
 	command []string // program and arguments
 	env     []string
@@ -37,7 +39,7 @@ func NewNode(program, env []string, dir, database string, more ...string) (*Node
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Addr: addr, Key: "soak-soak-soak-soak-soak", Dir: dir}
+	n := &Node{Addr: addr, Key: "soak-soak-soak-soak-soak", Dir: dir, Database: database}
 	n.command = append(append([]string{}, program...), "serve", "--data-dir", dir, "--http", addr, "--admission", "open")
 	if database != "" {
 		n.command = append(n.command, "--database", database)
