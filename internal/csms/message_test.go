@@ -13,6 +13,7 @@ import (
 	"lumela/internal/db"
 	"lumela/internal/idtoken"
 	"lumela/internal/session"
+	"lumela/internal/station"
 	"lumela/ocpp"
 	"lumela/ocpp/v21"
 )
@@ -212,7 +213,7 @@ func TestNotices(t *testing.T) {
 		if want := "SignCertificate GetCertificateStatus SecurityEventNotification LogStatusNotification DataTransfer "; got != want {
 			t.Errorf("notices: %s, want %s", got, want)
 		}
-		values, err := p.Ledger.Readings(context.Background(), "S", 1, now, now)
+		values, err := p.Ledger.Readings(context.Background(), station.Tenure{Station: "S"}, 1, now, now)
 		if err != nil || len(values) != 1 || fmt.Sprint(values[0].SampledValue[0].Value) != "5" {
 			t.Errorf("meter values: %v %v", values, err)
 		}

@@ -6,24 +6,14 @@ import (
 	"strings"
 
 	"lumela/internal/command"
-	"lumela/internal/gateway"
 	"lumela/internal/station"
 	"lumela/ocpp"
+	"lumela/ocpp/devicemodel"
 	"lumela/ocpp/v21"
 )
 
 // newRequestID makes the id of a report, unlike those of reports under way.
 func (c *CSMS) newRequestID() int { return rand.IntN(1<<31-1) + 1 }
-
-// notifyReport keeps each part of a report as it comes: a report that breaks off has still told something, and the
-// variables of its parts are right whatever is missing.
-func (c *CSMS) notifyReport(ctx context.Context, l *gateway.Link, r *v21.NotifyReportRequest) error {
-	vars := station.ReportVariables(r.ReportData)
-	if len(vars) == 0 {
-		return nil
-	}
-	return c.Stations.Keep(ctx, station.ID(l.Station().ID), vars)
-}
 
 // Observe hears of commands that stations have answered: what they changed is kept. It is a command.Observer.
 func (c *CSMS) Observe(ctx context.Context, organisation string, id station.ID, req ocpp.Request, resp ocpp.Response) error {
@@ -31,7 +21,7 @@ func (c *CSMS) Observe(ctx context.Context, organisation string, id station.ID, 
 	case *v21.SetVariablesResponse:
 		return c.variablesSet(ctx, organisation, id, req.(*v21.SetVariablesRequest), r)
 	case *v21.GetVariablesResponse:
-		return c.variablesGot(ctx, id, r)
+		return c.variablesGot(ctx, organisation, id, r)
 	case *v21.ReserveNowResponse:
 		if r.Status == v21.ReserveNowStatusAccepted {
 			return c.Reservations.Made(ctx, organisation, id, req.(*v21.ReserveNowRequest))
@@ -53,10 +43,16 @@ func (c *CSMS) variablesSet(ctx context.Context, organisation string, id station
 	for i := range resp.SetVariableResult {
 		result := &resp.SetVariableResult[i]
 		data := setBy(req, result, i)
+		if data != nil && isBasicAuth(data.Component.Name, data.Variable.Name) {
+			if err := c.passwordSet(ctx, organisation, id, data.AttributeValue, result.AttributeStatus); err != nil {
+				return err
+			}
+			continue
+		}
 		if result.AttributeStatus != v21.SetVariableStatusAccepted || data == nil {
 			continue
 		}
-		if station.SecretVariable(data.Variable.Name) {
+		if devicemodel.StationPassword(data.Variable.Name) {
 			if strings.EqualFold(data.Component.Name, "NetworkConfiguration") {
 				continue // of a connection profile, which may be another platform's
 			}
@@ -67,7 +63,7 @@ func (c *CSMS) variablesSet(ctx context.Context, organisation string, id station
 		}
 		vars = append(vars, variable(data.Component, data.Variable, data.AttributeType, data.AttributeValue))
 	}
-	return c.keep(ctx, id, vars)
+	return c.keep(ctx, organisation, id, vars)
 }
 
 // setBy finds what a result is about: results name their variables and may come in another order than the request had.
@@ -90,22 +86,22 @@ func setBy(req *v21.SetVariablesRequest, result *v21.SetVariableResult, i int) *
 	return nil
 }
 
-func (c *CSMS) variablesGot(ctx context.Context, id station.ID, resp *v21.GetVariablesResponse) error {
+func (c *CSMS) variablesGot(ctx context.Context, organisation string, id station.ID, resp *v21.GetVariablesResponse) error {
 	var vars []station.Variable
 	for i := range resp.GetVariableResult {
 		r := &resp.GetVariableResult[i]
-		if r.AttributeStatus == v21.GetVariableStatusAccepted && !station.SecretVariable(r.Variable.Name) {
+		if r.AttributeStatus == v21.GetVariableStatusAccepted && !devicemodel.Secret(r.Variable.Name) {
 			vars = append(vars, variable(r.Component, r.Variable, r.AttributeType, r.AttributeValue.Or("")))
 		}
 	}
-	return c.keep(ctx, id, vars)
+	return c.keep(ctx, organisation, id, vars)
 }
 
-func (c *CSMS) keep(ctx context.Context, id station.ID, vars []station.Variable) error {
+func (c *CSMS) keep(ctx context.Context, organisation string, id station.ID, vars []station.Variable) error {
 	if len(vars) == 0 {
 		return nil
 	}
-	return c.Stations.KeepSome(ctx, id, vars)
+	return c.Stations.Keep(ctx, organisation, id, vars)
 }
 
 func variable(comp v21.Component, v v21.Variable, typ ocpp.Opt[v21.AttributeType], value string) station.Variable {

@@ -1,19 +1,18 @@
 package gateway
 
 import (
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/lxzan/gws"
 
 	"lumela/internal/frame"
+	"lumela/ocpp/devicemodel"
 	"lumela/ocpp/ocppj"
 )
 
 // logIn logs the frame that was just processed, with its answer and all that was noted meanwhile.
 func (l *Link) logIn(text string, at time.Time) {
-	e := frame.Exchange{Station: l.station.ID, Time: at, Direction: frame.In, Action: l.in.action, Text: redact(text), Notes: l.in.notes,
+	e := frame.Exchange{Station: l.station.ID, Organisation: l.station.Organisation, Time: at, Direction: frame.In, Action: l.in.action, Text: redact(text), Notes: l.in.notes,
 		AnswerAt: l.in.answerAt, Answer: redact(l.in.answer)}
 	l.gateway.frames.Add(e)
 }
@@ -38,7 +37,7 @@ func (l *Link) send(text []byte) error {
 		l.in.answerAt, l.in.answer = at, string(text)
 		return l.write(text)
 	}
-	e := frame.Exchange{Station: l.station.ID, Time: at, Direction: frame.Out, Text: redact(string(text))}
+	e := frame.Exchange{Station: l.station.ID, Organisation: l.station.Organisation, Time: at, Direction: frame.Out, Text: redact(string(text))}
 	if f, err := ocppj.Parse(e.Text, l.version, false); err == nil {
 		if e.Action = f.Action; f.Type == ocppj.Call { // before it is sent: the answer may be faster than we are
 			l.out.Lock()
@@ -71,31 +70,5 @@ func (l *Link) callOf(id string) string {
 	return ""
 }
 
-// secretValue finds the values of passwords in the frames that can carry them.
-var secretValue = regexp.MustCompile(`("(?:value|attributeValue|basicAuthPassword)"\s*:\s*")(?:[^"\\]|\\.)*(")`)
-
-// redact blanks the values of frames that carry a password: whoever reads the log could take the station's place.
-func redact(text string) string {
-	if !namesSecret(text) {
-		return text
-	}
-	return secretValue.ReplaceAllString(text, "${1}********${2}")
-}
-
-// namesSecret looks for the names of passwords, which like all names of OCPP are the same in upper and lower case.
-func namesSecret(text string) bool {
-	const key, password = "authorizationKey", "basicAuthPassword"
-	for i := range len(text) {
-		switch text[i] | 0x20 {
-		case 'a':
-			if len(text)-i >= len(key) && strings.EqualFold(text[i:i+len(key)], key) {
-				return true
-			}
-		case 'b':
-			if len(text)-i >= len(password) && strings.EqualFold(text[i:i+len(password)], password) {
-				return true
-			}
-		}
-	}
-	return false
-}
+// redact blanks the secrets of a frame: whoever reads the log could take the station's place.
+func redact(text string) string { return devicemodel.Redact(text) }

@@ -34,7 +34,7 @@ type View struct {
 		Today  int `json:"today" doc:"Started since midnight UTC"`
 	} `json:"sessions"`
 	EnergyTodayWh int64 `json:"energyTodayWh" doc:"Of the sessions started since midnight UTC"`
-	PowerW        int64 `json:"powerW"`
+	PowerW        int64 `json:"powerW" doc:"Of the stations that are online: what the others draw is not known"`
 }
 
 // Register adds the overview to the API.
@@ -53,13 +53,33 @@ func Register(api huma.API, stations *station.Stations, ledger *session.Ledger) 
 			if err != nil {
 				return nil, err
 			}
+			power, err := flowing(ctx, p.Organisation, stations, ledger)
+			if err != nil {
+				return nil, err
+			}
 			var v View
 			v.Stations.Total, v.Stations.Online, v.Stations.Pending = c.Stations, c.Online, c.Pending
 			n := c.Connectors
 			v.Connectors.Available, v.Connectors.Occupied, v.Connectors.Reserved = n["available"], n["occupied"], n["reserved"]
 			v.Connectors.Unavailable, v.Connectors.Faulted, v.Connectors.Unknown = n["unavailable"], n["faulted"], n["unknown"]
-			v.Sessions.Active, v.Sessions.Today, v.EnergyTodayWh, v.PowerW = t.Active, t.Today, t.EnergyWh, t.PowerW
+			v.Sessions.Active, v.Sessions.Today, v.EnergyTodayWh, v.PowerW = t.Active, t.Today, t.EnergyWh, power
 			v.Connectors.Charging = min(t.Active, v.Connectors.Occupied)
 			return &struct{ Body View }{v}, nil
 		})
+}
+
+// flowing is the power, in W, that the running sessions of the stations that are online have reported last.
+func flowing(ctx context.Context, organisation string, stations *station.Stations, ledger *session.Ledger) (total int64, err error) {
+	power, err := ledger.PowerByStation(ctx, organisation)
+	if err != nil || len(power) == 0 {
+		return 0, err
+	}
+	online, err := stations.OnlineIDs(ctx, organisation)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range online {
+		total += power[id]
+	}
+	return total, nil
 }

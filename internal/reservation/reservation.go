@@ -40,7 +40,7 @@ func New(d *db.DB) *Reservations { return &Reservations{db: d} }
 func (r *Reservations) Made(ctx context.Context, organisation string, id station.ID, req *v21.ReserveNowRequest) error {
 	err := r.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(`INSERT INTO reservations (station_id, id, organisation_id, evse, token_uid, token_type, status, expires_at, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, 'Active', $7, $8) ON CONFLICT (station_id, id) DO UPDATE SET evse = excluded.evse,
+			VALUES ($1, $2, $3, $4, $5, $6, 'Active', $7, $8) ON CONFLICT (station_id, id) DO UPDATE SET organisation_id = excluded.organisation_id, evse = excluded.evse,
 			token_uid = excluded.token_uid, token_type = excluded.token_type, status = 'Active', expires_at = excluded.expires_at,
 			created_at = excluded.created_at`, string(id), req.ID, organisation, req.EVSEID.Or(0), req.IDToken.IDToken, req.IDToken.Type,
 			db.Micros(req.ExpiryDateTime), db.Micros(tx.Now()))
@@ -56,6 +56,12 @@ func (r *Reservations) Update(ctx context.Context, id station.ID, reservation in
 		return err
 	})
 	return problem.Wrap("update the reservation", err)
+}
+
+// StationRemoved ends the reservations of a station in the transaction that removes it. It is a station.Removal.
+func (r *Reservations) StationRemoved(tx *db.Tx, organisation string, id station.ID) error {
+	_, err := tx.Exec(`UPDATE reservations SET status = 'Removed' WHERE station_id = $1 AND organisation_id = $2 AND status = 'Active'`, string(id), organisation)
+	return err
 }
 
 // Used records that a session began on a reservation.
