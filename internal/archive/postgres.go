@@ -211,7 +211,7 @@ func (l *postgresLoader) close() error { return l.conn.Close(context.Background(
 // stagingSchema is where an import puts tables together, beside the place where they belong.
 const stagingSchema = "lumela_import"
 
-// withSearchPath is the same database, seen from another schema.
+// withSearchPath is the same database, seen from another schema by a tool.
 func withSearchPath(address, schema string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -219,6 +219,7 @@ func withSearchPath(address, schema string) (string, error) {
 	}
 	q := u.Query()
 	q.Set("search_path", schema)
+	q.Set("application_name", toolName)
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
@@ -240,7 +241,7 @@ func placePostgres(ctx context.Context, conn *pgx.Conn, home string) (aside stri
 		return "", err
 	}
 	if len(old) > 0 {
-		aside = "before_import_" + time.Now().UTC().Format("20060102t150405")
+		aside = "before_import_" + strings.ReplaceAll(time.Now().UTC().Format("20060102t150405.000000"), ".", "_")
 		if err := run(ctx, tx, append([]string{`CREATE SCHEMA ` + quote(aside)}, moves(old, aside)...)); err != nil {
 			return "", fmt.Errorf("keep the old tables aside: %w", err)
 		}
