@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"lumela/internal/frame"
+	"lumela/internal/guardian"
 	"lumela/internal/station"
 )
 
@@ -40,6 +41,9 @@ type Config struct {
 	FrameRetention time.Duration `yaml:"frame-retention" env:"LUMELA_FRAME_RETENTION"`
 	FrameMaxSize   frame.Size    `yaml:"frame-max-size" env:"LUMELA_FRAME_MAX_SIZE"`
 	LinksPerHour   int           `yaml:"links-per-hour" env:"LUMELA_LINKS_PER_HOUR"`
+
+	// Guardian holds the limits of the watch over sessions: a map in the configuration file and nothing else.
+	Guardian guardian.Policy `yaml:"guardian"`
 }
 
 // Default is the configuration of a node that is told nothing.

@@ -23,6 +23,7 @@ import (
 	"lumela/internal/event"
 	"lumela/internal/frame"
 	"lumela/internal/gateway"
+	"lumela/internal/guardian"
 	"lumela/internal/idtoken"
 	"lumela/internal/job"
 	"lumela/internal/overview"
@@ -50,6 +51,7 @@ type node struct {
 	ledger   *session.Ledger
 	booked   *reservation.Reservations
 	commands *command.Commands
+	guardian *guardian.Guardian
 	csms     *csms.CSMS
 	gateway  *gateway.Gateway
 	jobs     *job.Runner
@@ -114,6 +116,7 @@ func (n *node) openJobs() {
 	n.jobs.Every("purge-frames", time.Hour, func(ctx context.Context) error { return n.frames.Purge(ctx, time.Now()) })
 	n.jobs.Every("purge-events", time.Hour, func(ctx context.Context) error { return n.events.Purge(ctx, time.Now()) })
 	n.jobs.Every("expire-commands", time.Minute, n.commands.Expire)
+	n.jobs.Every("guard-sessions", n.guardian.Every(), n.guardian.Pass)
 }
 
 // nodeName is the name of the only node of an embedded installation.
@@ -147,7 +150,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 
 func migrations() []fs.FS {
 	return []fs.FS{event.Migrations, job.Migrations, account.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
-		session.Migrations, command.Migrations, api.Migrations}
+		session.Migrations, command.Migrations, guardian.Migrations, api.Migrations}
 }
 
 func (n *node) openCapabilities(home string) {
@@ -160,6 +163,7 @@ func (n *node) openCapabilities(home string) {
 	n.csms = &csms.CSMS{Stations: n.stations, Tokens: n.tokens, Ledger: n.ledger, Reservations: n.booked, Log: n.log, Heartbeat: n.cfg.Heartbeat, Database: n.db}
 	n.commands = command.New(n.db, n.events, n.stations, caller{n}, n.log, n.csms.Observe)
 	n.csms.Commands = n.commands
+	n.guardian = guardian.New(guardian.Parts{DB: n.db, Events: n.events, Stations: n.stations, Ledger: n.ledger, Commands: n.commands, Log: n.log}, n.cfg.Guardian)
 	n.stations.LimitLinks(n.cfg.LinksPerHour)
 	n.stations.SetPush(n.csms.PushPassword)
 	n.stations.OnBlock(func(id station.ID, reason string) { n.gateway.Disconnect(string(id), reason) })
@@ -208,6 +212,7 @@ func (n *node) registrars() []api.Registrar {
 	return []api.Registrar{n.accounts.Register, n.stations.Register, n.tokens.Register, n.booked.Register,
 		func(h huma.API) { n.ledger.Register(h, n.frames) },
 		func(h huma.API) { n.commands.Register(h, n.ledger) },
+		n.guardian.Register,
 		func(h huma.API) { n.frames.Register(h, n.stations.Resolve) },
 		func(h huma.API) { overview.Register(h, n.stations, n.ledger) },
 		func(h huma.API) { n.jobs.Register(h, viewer) },
@@ -223,7 +228,7 @@ func viewer(ctx context.Context) (string, error) {
 // OpenAPI gives the description of the API, for documents and generated clients.
 func OpenAPI() ([]byte, error) {
 	n := &node{log: slog.New(slog.DiscardHandler), accounts: &account.Accounts{}, stations: &station.Stations{}, tokens: &idtoken.Tokens{},
-		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, frames: &frame.Log{}, events: &event.Log{}, jobs: &job.Runner{}}
+		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, guardian: &guardian.Guardian{}, frames: &frame.Log{}, events: &event.Log{}, jobs: &job.Runner{}}
 	return api.Spec(n.registrars()...)
 }
 

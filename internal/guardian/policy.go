@@ -6,57 +6,59 @@ import "time"
 // treated like any other. Fields that are zero get the default.
 type Policy struct {
 	// Every is the time between two passes: 15 s. It is the precision of all other limits.
-	Every time.Duration
+	Every time.Duration `yaml:"every"`
 	// Answer is how long a station may take to send what it was asked for by TriggerMessage, before silence counts: 30 s,
 	// the time that a call may take, since the message waits its turn behind others.
-	Answer time.Duration
+	Answer time.Duration `yaml:"answer"`
 
 	// NoEnergyAfter is how long a session may say that it charges without any energy or power: 5 min. Cars take up to two
 	// minutes to negotiate, and meters report every minute or slower.
-	NoEnergyAfter time.Duration
+	NoEnergyAfter time.Duration `yaml:"no-energy-after"`
 
 	// EndSettle is how long a connector may be available while its session runs: 1 min. Stations report the connector
 	// first and the end of the transaction after it, or have to retry it.
-	EndSettle time.Duration
+	EndSettle time.Duration `yaml:"end-settle"`
 	// BootSettle is how long a station may take after its boot to go on with its transactions or to deliver what waits:
 	// 2 min. OCPP lets it send queued messages only when it is accepted, one at a time.
-	BootSettle time.Duration
+	BootSettle time.Duration `yaml:"boot-settle"`
 	// GoneAfter is how long a station with a running session may be offline: 24 h. A car is rarely plugged in longer; a
 	// link that is down over night is common.
-	GoneAfter time.Duration
+	GoneAfter time.Duration `yaml:"gone-after"`
 	// UnclearFor is how long a station may leave open, after a boot or an unplugging, what has become of a transaction,
 	// before its end is assumed: 24 h, as if it were away.
-	UnclearFor time.Duration
+	UnclearFor time.Duration `yaml:"unclear-for"`
 
 	// StuckAfter is how long a connector may be occupied without a session: 30 min. Some drivers plug in, and then look
 	// for their card or their app; longer than this, nobody comes any more, or the plug was left behind.
-	StuckAfter time.Duration
+	StuckAfter time.Duration `yaml:"stuck-after"`
 	// ReservedAfter is the same for a reserved connector: 24 h. Reservations last hours by intention.
-	ReservedAfter time.Duration
+	ReservedAfter time.Duration `yaml:"reserved-after"`
 	// SuspendedAfter is how long a session may be suspended by the car: 24 h. Full cars stay over night.
-	SuspendedAfter time.Duration
+	SuspendedAfter time.Duration `yaml:"suspended-after"`
 
 	// GapSettle is how long a missing message may be late before the station is asked: 1 min, a few retries of a station.
-	GapSettle time.Duration
+	GapSettle time.Duration `yaml:"gap-settle"`
 	// QueuePause is the first pause before a station that still has messages to deliver is asked again: 1 min. Each pause
 	// is twice as long as the one before, up to QueuePauseMost: 1 h.
-	QueuePause, QueuePauseMost time.Duration
+	QueuePause time.Duration `yaml:"queue-pause"`
+	// QueuePauseMost bounds the pauses.
+	QueuePauseMost time.Duration `yaml:"queue-pause-most"`
 	// QueueFor is how long a station is asked for a missing message: 72 h. MessageAttempts are over long before.
-	QueueFor time.Duration
+	QueueFor time.Duration `yaml:"queue-for"`
 
 	// StartWithin is how long a remote start may take, where the station does not tell its EVConnectionTimeOut: 3 min.
-	StartWithin time.Duration
+	StartWithin time.Duration `yaml:"start-within"`
 	// StartGrace is added to the station's own limit: 30 s, the way of its message to us.
-	StartGrace time.Duration
+	StartGrace time.Duration `yaml:"start-grace"`
 	// StartLate is how much later than its limit a session can still be the effect of a remote start by its token and
 	// EVSE alone: 15 min. By the number of the start it can be for a day.
-	StartLate time.Duration
+	StartLate time.Duration `yaml:"start-late"`
 
 	// AskAgain is how long a station that refused a request is not asked the same again: 24 h. One that does not know the
 	// request is asked again after 30 days, or when its firmware or version has changed.
-	AskAgain time.Duration
+	AskAgain time.Duration `yaml:"ask-again"`
 	// Keep is how long closed cases are kept: 90 days, the usual time in which a bill is disputed.
-	Keep time.Duration
+	Keep time.Duration `yaml:"keep"`
 }
 
 // defaults fills in what is not set.

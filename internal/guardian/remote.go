@@ -62,7 +62,7 @@ func (g *Guardian) remoteStart(ctx context.Context, cmd *command.Command, now ti
 		begin = cmd.FinishedAt
 	}
 	deadline := begin.Add(limit + g.policy.StartGrace)
-	s, err := g.ledger.Begun(ctx, cmd.Station, cmd.CreatedAt.Add(-time.Minute), session.Origin{RemoteStartID: req.RemoteStartID,
+	s, err := g.ledger.Begun(ctx, cmd.Organisation, cmd.Station, cmd.CreatedAt.Add(-time.Minute), session.Origin{RemoteStartID: req.RemoteStartID,
 		TransactionID: resp.TransactionID.Or(""), Token: req.IDToken.IDToken, EVSE: req.EVSEID.Or(0), Until: deadline.Add(g.policy.StartLate)})
 	if err != nil {
 		return err

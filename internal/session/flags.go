@@ -77,7 +77,7 @@ var Meanings = []Meaning{
 	{ClockDifference, "The station's clock and ours differ by more than five minutes.", true, "OCPP 1.6 §3.14, OCPP 2.1 Part 2 3.1", true},
 	{EndsBeforeStart, "By the station's clock the transaction ended before it started.", true, "the laws of the ledger", true},
 	{TooLong, "The session lasted longer than seven days.", true, "the laws of the ledger", true},
-	{NoEnergy, "The session runs and delivers nothing.", false, "the laws of the ledger", false},
+	{NoEnergy, "The session runs and delivers nothing.", true, "the laws of the ledger", false},
 }
 
 // meanings is Meanings by code.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lumela/internal/db"
@@ -52,15 +53,16 @@ func (l *Ledger) WithFlag(ctx context.Context, code string, since time.Time) ([]
 		return nil, problem.Wrap("read the flagged sessions", err)
 	}
 	list, err := scanAll(rows)
+	list = slices.DeleteFunc(list, func(s *Session) bool { return !s.flagged(code) }) // it may have been resolved
 	return list, problem.Wrap("read the flagged sessions", err)
 }
 
 // Begun finds the session of a remote start: of a station, known since a moment, and either begun under the command's
 // number or transaction id, or, for stations that do not tell the number, by the same token on the same EVSE (0: any).
 // It is nil when there is none.
-func (l *Ledger) Begun(ctx context.Context, id station.ID, since time.Time, o Origin) (*Session, error) {
-	rows, err := l.db.Query(ctx, `SELECT `+columns+` FROM sessions WHERE station_id = $1 AND created_at >= $2 ORDER BY created_at, id LIMIT 1000`,
-		string(id), db.Micros(since))
+func (l *Ledger) Begun(ctx context.Context, organisation string, id station.ID, since time.Time, o Origin) (*Session, error) {
+	rows, err := l.db.Query(ctx, `SELECT `+columns+` FROM sessions WHERE station_id = $1 AND organisation_id = $2 AND created_at >= $3
+		ORDER BY created_at, id LIMIT 1000`, string(id), organisation, db.Micros(since))
 	if err != nil {
 		return nil, problem.Wrap("look for the session", err)
 	}
@@ -181,7 +183,7 @@ func (s *Session) figures() figures {
 // records what a message has put right. It reports whether the session changed.
 func (l *Ledger) witness(tx *db.Tx, before, s *Session, e Event) (changed bool, err error) {
 	if s.EnergyWh() > 0 {
-		s.unflag(NoEnergy)
+		s.explain(NoEnergy, "energy was delivered after all", e.ReceivedAt, before.State == Ended)
 	}
 	beforeAndAfter := func() any {
 		return map[string]figures{"before": before.figures(), "after": s.figures()}
@@ -223,15 +225,16 @@ func alive(s *Session, e Event) bool {
 // resume makes an assumed end undone, unless something began on the EVSE, or under the transaction's id, after the session.
 func (l *Ledger) resume(tx *db.Tx, s *Session, e Event) (bool, error) {
 	var one int
-	err := tx.QueryRow(`SELECT 1 FROM sessions WHERE station_id = $1 AND id <> $2 AND (evse = $3 OR transaction_id = $4)
-		AND (started_at >= $5 OR state = 'active') LIMIT 1`, string(s.Station), s.ID, s.EVSE, s.TransactionID, db.Micros(s.StartedAt)).Scan(&one)
+	err := tx.QueryRow(`SELECT 1 FROM sessions WHERE station_id = $1 AND organisation_id = $2 AND id <> $3
+		AND (evse = $4 OR transaction_id = $5) AND (started_at >= $6 OR state = 'active') LIMIT 1`,
+		string(s.Station), s.Organisation, s.ID, s.EVSE, s.TransactionID, db.Micros(s.StartedAt)).Scan(&one)
 	if err == nil {
 		return false, nil
 	}
 	if !errors.Is(err, db.ErrNoRows) {
 		return false, fmt.Errorf("look for later sessions: %w", err)
 	}
-	s.State, s.EndedAt = Active, time.Time{}
+	s.State, s.EndedAt, s.endTold = Active, time.Time{}, false
 	s.unflag(EndUnknown)
 	if state, ok := e.Request.TransactionInfo.ChargingState.Get(); ok {
 		s.ChargingState = string(state)
