@@ -78,13 +78,14 @@ func (n *node) listen() (*servers, error) {
 	s := &servers{failed: make(chan error, 2)}
 	base, cancel := context.WithCancel(context.Background())
 	s.endStreams = cancel
-	handler := n.handler()
+	handler, door := n.handler(), newDoor()
 	start := func(addr string, secure bool) (net.Addr, error) {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return nil, fmt.Errorf("listen: %w", err)
 		}
-		srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		l = guarded{l, door}
+		srv := &http.Server{Handler: handler, ConnState: door.changed, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 			ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return base }}
 		s.all = append(s.all, srv)
 		serve := func() error { return srv.Serve(l) }

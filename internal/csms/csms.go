@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"lumela/internal/account"
 	"lumela/internal/command"
 	"lumela/internal/db"
 	"lumela/internal/gateway"
@@ -36,7 +35,10 @@ type CSMS struct {
 	// Database tells of outages.
 	Database Database
 
+	boots   boots
 	missed  sync.Map // connector -> struct{}: its status must be asked for after the outage
+	reports reports
+	signing rate
 	rereads sync.Map // station.ID -> struct{}: the device model must be read when the station is ready
 }
 
@@ -44,17 +46,17 @@ type CSMS struct {
 const pendingInterval = 30 * time.Second
 
 // Admit implements gateway.Platform.
-func (c *CSMS) Admit(ctx context.Context, id string, v ocpp.Version, cr gateway.Credentials) (gateway.Station, error) {
+func (c *CSMS) Admit(ctx context.Context, id string, _ ocpp.Version, cr gateway.Credentials) (gateway.Station, error) {
 	if err := c.admits(ctx); err != nil {
 		return gateway.Station{}, err
 	}
-	st, err := c.Stations.Authenticate(ctx, id, v, station.Credentials{TLS: cr.TLS, ClientCN: cr.ClientCN, HasBasic: cr.HasBasic,
-		Username: cr.Username, Password: cr.Password, Remote: cr.Remote})
+	st, err := c.Stations.Authenticate(ctx, id, station.Credentials{TLS: cr.TLS, ClientCN: cr.ClientCN, HasBasic: cr.HasBasic,
+		Username: cr.Username, Password: cr.Password, Other: cr.Other, Remote: cr.Remote})
 	if err != nil {
 		return gateway.Station{}, c.refusal(ctx, st, cr, err)
 	}
 	return gateway.Station{ID: string(st.ID), Organisation: st.Organisation, Strict: st.Strict, CertificateName: cr.ClientCN,
-		Accepted: st.Admission == station.Accepted && !st.BootedAt.IsZero()}, nil
+		Accepted: st.Admission == station.Accepted && !st.BootedAt.IsZero(), Stranger: st.Admission == station.Pending}, nil
 }
 
 // refusal is why a station may not connect, in the gateway's words; what looks like an attack is told to the operator.
@@ -68,7 +70,7 @@ func (c *CSMS) refusal(ctx context.Context, st *station.Station, cr gateway.Cred
 			c.Log.Error("security event not recorded", "station", st.ID, "error", err)
 		}
 	}
-	return &gateway.Refusal{Status: r.Status, Reason: r.Reason}
+	return &gateway.Refusal{Status: r.Status, Reason: r.Reason, RetryAfter: r.RetryAfter}
 }
 
 // Opened implements gateway.Platform: the link is recorded, and the translation told of what runs already.
@@ -80,6 +82,9 @@ func (c *CSMS) Opened(ctx context.Context, l *gateway.Link) error {
 		return notNow(err)
 	}
 	for place, r := range running {
+		if r.Organisation != st.Organisation { // it was somebody else's before
+			continue
+		}
 		token := ""
 		if r.Token != nil {
 			token = *r.Token
@@ -101,10 +106,13 @@ func (c *CSMS) Closed(l *gateway.Link, reason string) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	id := station.ID(l.Station().ID)
+	c.reports.forgetAll(l.ID())
 	if err := c.Ledger.Release(ctx, id); err != nil && !db.IsOutage(err) { // what the rows lack is in the messages
 		c.Log.Error("running sessions not written", "station", id, "error", err)
 	}
-	c.recordEnd(l.Station().Organisation, linkOf(l), reason, time.Now())
+	link := linkOf(l)
+	link.ByStation = l.ByStation()
+	c.recordEnd(l.Station().Organisation, link, reason, time.Now())
 }
 
 // Seen implements gateway.Platform.
@@ -126,22 +134,17 @@ func (c *CSMS) Ready(l *gateway.Link) {
 	id := station.ID(st.ID)
 	ctx := context.Background()
 	_, must := c.rereads.LoadAndDelete(id)
-	if known, err := c.Stations.Get(ctx, id); err == nil && known.ModelReadAt.IsZero() {
-		must = true
-	}
-	asked := !must || c.readModel(ctx, st.Organisation, id)
-	c.Commands.Deliver(ctx, st.Organisation, id)
-	for _, pause := range modelRetries {
-		if asked {
-			return
-		}
-		select {
-		case <-l.Done():
-			return
-		case <-time.After(pause):
-			asked = c.readModel(ctx, st.Organisation, id)
+	if known, err := c.Stations.Get(ctx, id); err == nil {
+		if must = must || known.ModelReadAt.IsZero(); known.RotatePassword && known.Admission == station.Accepted {
+			c.rotatePassword(ctx, l, known)
 		}
 	}
+	deliver := func() { c.Commands.Deliver(ctx, st.Organisation, id) }
+	if !must {
+		deliver()
+		return
+	}
+	c.readFully(ctx, l, deliver)
 }
 
 // modelRetries are the pauses before the device model is asked for again when no answer came: a station may be busy with
@@ -166,20 +169,6 @@ func (c *CSMS) Decided(st *station.Station, l *gateway.Link) {
 			c.Log.Info("accepted station will hear of it at its next BootNotification", "station", st.ID, "error", err)
 		}
 	}()
-}
-
-// readModel asks for the whole device model; false when no answer came. The parts come as NotifyReport.
-func (c *CSMS) readModel(ctx context.Context, organisation string, id station.ID) bool {
-	req := &v21.GetBaseReportRequest{RequestID: c.newRequestID(), ReportBase: v21.ReportBaseFullInventory}
-	_, res, err := c.Commands.Send(ctx, account.System(organisation), command.Order{Station: id, Request: req})
-	if err != nil {
-		c.Log.Info("device model not read", "station", id, "error", err)
-		return problem.Is(err, problem.Inexpressible)
-	}
-	if r, ok := res.Response.(*v21.GetBaseReportResponse); ok && r.Status != v21.GenericDeviceModelStatusAccepted {
-		c.Log.Info("device model refused", "station", id, "status", r.Status)
-	}
-	return true
 }
 
 // now is the time as stations are told it: UTC with at most three digits of the second.

@@ -3,6 +3,7 @@ package csms
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -29,9 +30,11 @@ func (c *CSMS) handle(ctx context.Context, l *gateway.Link, req ocpp.Request) (o
 	case *v21.HeartbeatRequest: // OCPP 2.1 G02.FR.03
 		return &v21.HeartbeatResponse{CurrentTime: now()}, nil
 	case *v21.TransactionEventRequest:
-		return c.transactionEvent(ctx, l, r)
+		return c.answered(ctx, l, r, undecided(r), func() (ocpp.Response, error) { return c.transactionEvent(ctx, l, r) })
 	case *v21.MeterValuesRequest:
-		return &v21.MeterValuesResponse{}, c.Ledger.Reading(ctx, station.ID(l.Station().ID), r, time.Now())
+		return c.answered(ctx, l, r, &v21.MeterValuesResponse{}, func() (ocpp.Response, error) {
+			return &v21.MeterValuesResponse{}, c.Ledger.Reading(ctx, station.ID(l.Station().ID), r, time.Now())
+		})
 	case *v21.StatusNotificationRequest:
 		return &v21.StatusNotificationResponse{}, c.status(ctx, l, r)
 	case *v21.AuthorizeRequest:
@@ -46,6 +49,10 @@ func (c *CSMS) handle(ctx context.Context, l *gateway.Link, req ocpp.Request) (o
 		return &v21.ReservationStatusUpdateResponse{}, c.reservationUpdate(ctx, l, r)
 	case *v21.DataTransferRequest:
 		return c.dataTransfer(ctx, l, r)
+	case *v21.SignCertificateRequest:
+		return c.signCertificate(ctx, l, r)
+	case *v21.FirmwareStatusNotificationRequest:
+		return &v21.FirmwareStatusNotificationResponse{}, c.firmwareStatus(ctx, l, r)
 	}
 	if resp := recorded(req); resp != nil || req.NewResponse() == nil {
 		return resp, c.Stations.Note(ctx, l.Station().Organisation, station.ID(l.Station().ID), req)
@@ -59,8 +66,8 @@ func (c *CSMS) handle(ctx context.Context, l *gateway.Link, req ocpp.Request) (o
 // recorded gives the answer to a message that is stored and shown and needs nothing more; nil for one that would need a
 // service that the platform does not have, or that has no answer.
 func recorded(req ocpp.Request) ocpp.Response {
-	switch req.(type) {
-	case *v21.SecurityEventNotificationRequest, *v21.FirmwareStatusNotificationRequest, *v21.LogStatusNotificationRequest,
+	switch r := req.(type) {
+	case *v21.SecurityEventNotificationRequest, *v21.LogStatusNotificationRequest,
 		*v21.PublishFirmwareStatusNotificationRequest, *v21.NotifyChargingLimitRequest, *v21.ClearedChargingLimitRequest,
 		*v21.ReportChargingProfilesRequest, *v21.NotifyMonitoringReportRequest, *v21.NotifyCustomerInformationRequest,
 		*v21.NotifyDisplayMessagesRequest, *v21.NotifyPriorityChargingRequest, *v21.NotifyDERAlarmRequest,
@@ -71,6 +78,15 @@ func recorded(req ocpp.Request) ocpp.Response {
 		return &v21.NotifyEVChargingNeedsResponse{Status: v21.NotifyEVChargingNeedsStatusNoChargingProfile}
 	case *v21.NotifyEVChargingScheduleRequest:
 		return &v21.NotifyEVChargingScheduleResponse{Status: v21.GenericStatusAccepted}
+	case *v21.PullDynamicScheduleUpdateRequest: // OCPP 2.1 K28.FR.12: no profile is known as dynamic
+		return &v21.PullDynamicScheduleUpdateResponse{Status: v21.ChargingProfileStatusRejected, StatusInfo: &v21.StatusInfo{ReasonCode: "InvalidProfileId"}}
+	case *v21.GetCertificateStatusRequest:
+		return certificateStatus()
+	case *v21.GetCertificateChainStatusRequest:
+		return chainStatus(r)
+	case *v21.VatNumberValidationRequest:
+		return &v21.VatNumberValidationResponse{VATNumber: r.VATNumber, EVSEID: r.EVSEID, Status: v21.GenericStatusRejected,
+			StatusInfo: &v21.StatusInfo{ReasonCode: "UnsupportedRequest"}}
 	case *v21.OpenPeriodicEventStreamRequest:
 		return &v21.OpenPeriodicEventStreamResponse{Status: v21.GenericStatusAccepted}
 	}
@@ -102,9 +118,18 @@ func (c *CSMS) boot(ctx context.Context, l *gateway.Link, r *v21.BootNotificatio
 		return resp, nil
 	}
 	accepted := resp.Status == v21.RegistrationStatusAccepted
-	changed, err := c.Stations.Booted(ctx, st.Organisation, id, b, accepted)
-	if err != nil {
-		return nil, err
+	known, storm := c.boots.seen(id, b, accepted, time.Now())
+	if storm {
+		if err := c.Stations.Alarm(ctx, st, "the station boots again and again", l.Remote()); err != nil {
+			return nil, err
+		}
+	}
+	changed := false
+	if !known || st.BootedAt.IsZero() {
+		if changed, err = c.Stations.Booted(ctx, st.Organisation, id, b, accepted); err != nil {
+			c.boots.forget(id)
+			return nil, err
+		}
 	}
 	if accepted && changed {
 		c.rereads.Store(id, struct{}{})
@@ -168,8 +193,11 @@ func (c *CSMS) transactionEvent(ctx context.Context, l *gateway.Link, r *v21.Tra
 			e.Refusal = refusalText(d)
 		}
 	}
-	if _, err := c.Ledger.Apply(ctx, e); err != nil {
-		return nil, err
+	switch _, err := c.Ledger.Apply(ctx, e); {
+	case errors.Is(err, session.ErrOtherStation): // kept, and told to the operator; the station hears nothing of it
+		return resp, nil
+	case err != nil:
+		return resp, err
 	}
 	if id, ok := r.ReservationID.Get(); ok {
 		if err := c.Reservations.Used(ctx, e.Station, id); err != nil {

@@ -32,7 +32,9 @@ type View struct {
 	SecurityProfile int        `json:"securityProfile" minimum:"0" maximum:"3"`
 	Strict          bool       `json:"strict" doc:"Refuse every deviation from the message schemas"`
 	BootedAt        *time.Time `json:"bootedAt"`
+	ModelReadAt     *time.Time `json:"modelReadAt" doc:"When the device model was last read as a whole"`
 	CreatedAt       time.Time  `json:"createdAt"`
+	Blocked         *BlockView `json:"blocked" doc:"Why and until when the station is not let in; null when it is"`
 	EVSEs           []EVSEView `json:"evses,omitempty"`
 }
 
@@ -62,6 +64,7 @@ type ConnectorError struct {
 
 // RunningSession is the session that runs on an EVSE, in short.
 type RunningSession struct {
+	Organisation  string    `json:"-"`
 	ID            string    `json:"id"`
 	TransactionID string    `json:"transactionId"`
 	Token         *string   `json:"token"`
@@ -84,7 +87,8 @@ func moment(t time.Time) *time.Time {
 func (st *Station) view() View {
 	return View{ID: string(st.ID), Vendor: st.Vendor, Model: st.Model, SerialNumber: st.SerialNumber, Firmware: st.Firmware,
 		Protocol: st.Protocol, Online: st.Online(), LastSeen: moment(st.LastSeenAt), ConnectedSince: moment(st.ConnectedAt),
-		Admission: st.Admission, SecurityProfile: st.SecurityProfile, Strict: st.Strict, BootedAt: moment(st.BootedAt), CreatedAt: st.CreatedAt}
+		Admission: st.Admission, SecurityProfile: st.SecurityProfile, Strict: st.Strict, BootedAt: moment(st.BootedAt),
+		ModelReadAt: moment(st.ModelReadAt), CreatedAt: st.CreatedAt}
 }
 
 // views adds the EVSEs, their connectors and their running sessions.
@@ -114,7 +118,10 @@ func evseViews(st *Station, connectors []ConnectorState, running map[Place]Runni
 	for _, c := range connectors {
 		if len(evses) == 0 || evses[len(evses)-1].ID != c.EVSE {
 			e := EVSEView{ID: c.EVSE}
-			if r, ok := running[Place{st.ID, c.EVSE}]; ok {
+			if r, ok := running[Place{st.ID, c.EVSE}]; ok && r.Organisation == st.Organisation {
+				if !st.Online() {
+					r.PowerW = 0 // what flows now is not known
+				}
 				e.Session = &r
 			}
 			evses = append(evses, e)
@@ -189,7 +196,7 @@ type createStationInput struct {
 	Body struct {
 		ID              string `json:"id" doc:"Identity, as in the OCPP URL" maxLength:"48"`
 		SecurityProfile *int   `json:"securityProfile,omitempty" minimum:"0" maximum:"3" doc:"0 open, 1 password, 2 password and TLS, 3 client certificate. The default is 1 with a password, else 0"`
-		Password        string `json:"password,omitempty" doc:"16 to 40 printable ASCII characters; for profiles 1 and 2 one is made when it is absent"`
+		Password        string `json:"password,omitempty" doc:"16 to 64 printable ASCII characters (at most 40 for a station that speaks 1.6 or 2.0.1); for profiles 1 and 2 one is made when it is absent"`
 		Strict          bool   `json:"strict,omitempty"`
 	}
 }
@@ -214,7 +221,8 @@ type patchStationInput struct {
 type stationPasswordInput struct {
 	PathID
 	Body *struct {
-		Password string `json:"password,omitempty" doc:"16 to 40 printable ASCII characters; one is made when it is absent"`
+		Password string `json:"password,omitempty" doc:"16 to 64 printable ASCII characters, at most 40 for a station that speaks 1.6 or 2.0.1; one is made when it is absent"`
+		Push     bool   `json:"push,omitempty" doc:"Send it to the station, which must be online. When the station does not answer in time, the old and the new password are valid until it connects again"`
 	}
 }
 
@@ -259,6 +267,7 @@ func (s *Stations) Register(api huma.API) {
 	huma.Register(api, op("accept-station", http.MethodPost, "/stations/{id}/accept", "Let a station take part"), s.decide(Accepted))
 	huma.Register(api, op("reject-station", http.MethodPost, "/stations/{id}/reject", "Refuse a station"), s.decide(Rejected))
 	huma.Register(api, op("set-station-password", http.MethodPost, "/stations/{id}/password", "Set a station's password, or make one"), s.password)
+	huma.Register(api, op("unblock-station", http.MethodPost, "/stations/{id}/unblock", "Let a blocked station in again"), s.unblock)
 	huma.Register(api, op("station-variables", http.MethodGet, "/stations/{id}/variables", "The device model as last reported"), s.variables)
 	huma.Register(api, op("station-status-history", http.MethodGet, "/stations/{id}/status-history", "State changes of the connectors, newest first"), s.history)
 	huma.Register(api, op("station-link-history", http.MethodGet, "/stations/{id}/link-history", "Links of the station, newest first"), s.links)
@@ -311,7 +320,7 @@ func (s *Stations) create(ctx context.Context, in *createStationInput) (*createS
 		out.Body.Password = password
 	}
 	if password != "" {
-		if err := CheckPassword(password); err != nil {
+		if err := CheckPassword(password, ""); err != nil {
 			return nil, err
 		}
 		st.setPassword(password)
@@ -403,62 +412,82 @@ func (s *Stations) decide(a Admission) func(context.Context, *struct{ PathID }) 
 	}
 }
 
+func (s *Stations) unblock(ctx context.Context, in *struct{ PathID }) (*viewOutput, error) {
+	p, err := account.Require(ctx, account.Operator)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.Unblock(ctx, p.Organisation, in.Station())
+	if err != nil {
+		return nil, err
+	}
+	return s.show(ctx, st)
+}
+
 func (s *Stations) password(ctx context.Context, in *stationPasswordInput) (*stationPasswordOutput, error) {
 	p, err := account.Require(ctx, account.Operator)
 	if err != nil {
 		return nil, err
 	}
-	out := &stationPasswordOutput{}
+	st, err := s.Of(ctx, p.Organisation, in.Station())
+	if err != nil {
+		return nil, err
+	}
+	out, push := &stationPasswordOutput{}, false
 	if in.Body != nil {
-		out.Body.Password = in.Body.Password
+		out.Body.Password, push = in.Body.Password, in.Body.Push
 	}
 	if out.Body.Password == "" {
 		out.Body.Password = NewPassword()
-	} else if err := CheckPassword(out.Body.Password); err != nil {
+	} else if err := CheckPassword(out.Body.Password, st.Protocol); err != nil {
 		return nil, err
 	}
-	_, err = s.change(ctx, p.Organisation, in.Station(), event.StationUpdated, func(st *Station) error {
-		st.setPassword(out.Body.Password)
-		if st.SecurityProfile == 0 {
-			st.SecurityProfile = 1
-		}
+	if push {
+		return out, s.push(ctx, p, st, out.Body.Password)
+	}
+	_, err = s.change(ctx, p.Organisation, st.ID, event.StationUpdated, func(st *Station) error {
+		st.takePassword(out.Body.Password)
 		return nil
 	})
 	return out, err
 }
 
 func (s *Stations) variables(ctx context.Context, in *variablesInput) (*page.Output[Variable], error) {
-	if err := s.mayRead(ctx, in.PathID); err != nil {
+	t, err := s.visible(ctx, in.PathID)
+	if err != nil {
 		return nil, err
 	}
-	vars, err := s.Variables(ctx, in.Station(), in.Component)
+	vars, err := s.Variables(ctx, t.Station, in.Component)
 	return whole(vars), err
 }
 
 func (s *Stations) history(ctx context.Context, in *historyInput) (*page.Output[StatusChange], error) {
-	if err := s.mayRead(ctx, in.PathID); err != nil {
+	t, err := s.visible(ctx, in.PathID)
+	if err != nil {
 		return nil, err
 	}
-	from, to := in.Bounds()
-	list, err := s.History(ctx, in.Station(), from, to, in.Limit)
+	from, to := t.Bound(in.Bounds())
+	list, err := s.History(ctx, t.Station, from, to, in.Limit)
 	return whole(list), err
 }
 
 func (s *Stations) links(ctx context.Context, in *historyInput) (*page.Output[LinkChange], error) {
-	if err := s.mayRead(ctx, in.PathID); err != nil {
+	t, err := s.visible(ctx, in.PathID)
+	if err != nil {
 		return nil, err
 	}
-	from, to := in.Bounds()
-	list, err := s.Links(ctx, in.Station(), from, to, in.Limit)
+	from, to := t.Bound(in.Bounds())
+	list, err := s.Links(ctx, t.Station, from, to, in.Limit)
 	return whole(list), err
 }
 
 func (s *Stations) notices(ctx context.Context, in *noticesInput) (*page.Output[NoticeView], error) {
-	if err := s.mayRead(ctx, in.PathID); err != nil {
+	t, err := s.visible(ctx, in.PathID)
+	if err != nil {
 		return nil, err
 	}
 	_, before := page.Span{To: in.Before}.Bounds()
-	list, err := s.Notices(ctx, in.Station(), in.Action, before, in.Limit)
+	list, err := s.Notices(ctx, t.Station, in.Action, before, in.Limit)
 	views := make([]NoticeView, len(list))
 	for i, n := range list {
 		views[i] = n.view()
@@ -466,20 +495,22 @@ func (s *Stations) notices(ctx context.Context, in *noticesInput) (*page.Output[
 	return whole(views), err
 }
 
-// Resolve gives the id of a station of a path when the caller may see it.
-func (s *Stations) Resolve(ctx context.Context, id string) (string, error) {
-	p := PathID{ID: id}
-	return string(p.Station()), s.mayRead(ctx, p)
+// Resolve gives the station of a path, and since when it is the caller's organisation's, when the caller may see it.
+func (s *Stations) Resolve(ctx context.Context, id string) (Tenure, error) {
+	return s.visible(ctx, PathID{ID: id})
 }
 
-// mayRead checks that the caller may see the station of a path.
-func (s *Stations) mayRead(ctx context.Context, id PathID) error {
+// visible checks that the caller may see the station of a path, and gives the time for which that is so.
+func (s *Stations) visible(ctx context.Context, id PathID) (Tenure, error) {
 	p, err := account.Require(ctx, account.Viewer)
 	if err != nil {
-		return err
+		return Tenure{}, err
 	}
-	_, err = s.Of(ctx, p.Organisation, id.Station())
-	return err
+	st, err := s.Of(ctx, p.Organisation, id.Station())
+	if err != nil {
+		return Tenure{}, err
+	}
+	return st.tenure(), nil
 }
 
 // whole is a list without further pages: its length is bounded by limit or by nature.

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"lumela/internal/db"
-	"lumela/internal/event"
 	"lumela/internal/problem"
 	"lumela/ocpp"
+	"lumela/ocpp/devicemodel"
 	"lumela/ocpp/v21"
 )
 
@@ -28,14 +28,9 @@ type Variable struct {
 	Mutability        string    `json:"mutability"`
 	DataType          string    `json:"dataType"`
 	Unit              string    `json:"unit"`
+	MaxLimit          string    `json:"maxLimit" doc:"Largest value where the station tells it, else empty"`
 	UpdatedAt         time.Time `json:"updatedAt"`
 }
-
-// secretVariables are never kept nor shown: whoever reads them could take the station's place. OCPP 1.6 errata 3.12.
-var secretVariables = map[string]bool{"basicauthpassword": true, "authorizationkey": true}
-
-// SecretVariable reports whether a variable's value must never be kept or shown.
-func SecretVariable(name string) bool { return secretVariables[strings.ToLower(name)] }
 
 // ReportVariables turns a part of a report into variables. Values of secrets and of write-only variables are left out.
 func ReportVariables(report []v21.ReportData) []Variable {
@@ -47,13 +42,17 @@ func ReportVariables(report []v21.ReportData) []Variable {
 			v.EVSE, v.Connector = r.Component.EVSE.ID, r.Component.EVSE.ConnectorID.Or(0)
 		}
 		if r.VariableCharacteristics != nil {
-			v.DataType, v.Unit = string(r.VariableCharacteristics.DataType), r.VariableCharacteristics.Unit.Or("")
+			c := r.VariableCharacteristics
+			v.DataType, v.Unit = string(c.DataType), c.Unit.Or("")
+			if c.MaxLimit.OK {
+				v.MaxLimit = c.MaxLimit.V.String()
+			}
 		}
 		for _, a := range r.VariableAttribute {
 			v.Attribute = string(a.Type.Or(v21.AttributeTypeActual))
 			v.Mutability = string(a.Mutability.Or(v21.MutabilityReadWrite))
 			v.Value = a.Value.Or("")
-			if SecretVariable(v.Variable) || v.Mutability == string(v21.MutabilityWriteOnly) {
+			if devicemodel.Secret(v.Variable) || v.Mutability == string(v21.MutabilityWriteOnly) {
 				v.Value = ""
 			}
 			out = append(out, v)
@@ -62,22 +61,25 @@ func ReportVariables(report []v21.ReportData) []Variable {
 	return out
 }
 
-// Keep stores variables of a report of the whole device model; those that are there already get the new value.
-func (s *Stations) Keep(ctx context.Context, id ID, vars []Variable) error {
+// Keep stores variables of a station's device model; those that are there already get the new value. The error is NotFound
+// when the station does not belong to the organisation any more.
+func (s *Stations) Keep(ctx context.Context, organisation string, id ID, vars []Variable) error {
 	err := s.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
-		if err := keepVariables(tx, id, vars); err != nil {
+		if err := owned(tx, organisation, id); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE stations SET model_read_at = $2 WHERE id = $1`, string(id), db.Micros(tx.Now()))
-		return err
+		return keepVariables(tx, id, vars)
 	})
 	return problem.Wrap("keep the device model", err)
 }
 
-// KeepSome stores single variables that were read or set.
-func (s *Stations) KeepSome(ctx context.Context, id ID, vars []Variable) error {
-	err := s.db.WriteKey(ctx, string(id), func(tx *db.Tx) error { return keepVariables(tx, id, vars) })
-	return problem.Wrap("keep the variables", err)
+// ModelRead records that the whole device model of a station has been read.
+func (s *Stations) ModelRead(ctx context.Context, organisation string, id ID) error {
+	err := s.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE stations SET model_read_at = $3 WHERE id = $1 AND organisation_id = $2`, string(id), organisation, db.Micros(tx.Now()))
+		return err
+	})
+	return problem.Wrap("record that the device model was read", err)
 }
 
 func keepVariables(tx *db.Tx, id ID, vars []Variable) error {
@@ -91,18 +93,19 @@ func keepVariables(tx *db.Tx, id ID, vars []Variable) error {
 
 func keepVariable(tx *db.Tx, id ID, v *Variable) error {
 	value := v.Value
-	if SecretVariable(v.Variable) {
+	if devicemodel.Secret(v.Variable) {
 		value = ""
 	}
 	_, err := tx.Exec(`INSERT INTO variables (station_id, component, component_instance, evse, connector, variable, variable_instance,
-		attribute, value, mutability, data_type, unit, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		attribute, value, mutability, data_type, unit, updated_at, max_limit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (station_id, component, component_instance, evse, connector, variable, variable_instance, attribute) DO UPDATE SET
 			value = excluded.value, updated_at = excluded.updated_at,
 			mutability = CASE WHEN excluded.mutability = '' THEN variables.mutability ELSE excluded.mutability END,
+			max_limit = CASE WHEN excluded.max_limit = '' THEN variables.max_limit ELSE excluded.max_limit END,
 			data_type = CASE WHEN excluded.data_type = '' THEN variables.data_type ELSE excluded.data_type END,
 			unit = CASE WHEN excluded.unit = '' THEN variables.unit ELSE excluded.unit END`,
 		string(id), v.Component, v.ComponentInstance, v.EVSE, v.Connector, v.Variable, v.VariableInstance, v.Attribute, value,
-		v.Mutability, v.DataType, v.Unit, db.Micros(tx.Now()))
+		v.Mutability, v.DataType, v.Unit, db.Micros(tx.Now()), v.MaxLimit)
 	if err != nil || v.EVSE == 0 || v.Connector == 0 || !strings.EqualFold(v.Component, "Connector") || !strings.EqualFold(v.Variable, "ConnectorType") {
 		return err
 	}
@@ -113,7 +116,7 @@ func keepVariable(tx *db.Tx, id ID, v *Variable) error {
 // Variables reads the device model of a station, of one component when component is not empty.
 func (s *Stations) Variables(ctx context.Context, id ID, component string) ([]Variable, error) {
 	rows, err := s.db.Query(ctx, `SELECT component, component_instance, evse, connector, variable, variable_instance, attribute, value,
-		mutability, data_type, unit, updated_at FROM variables WHERE station_id = $1 AND ($2 = '' OR LOWER(component) = LOWER($2))
+		mutability, data_type, unit, max_limit, updated_at FROM variables WHERE station_id = $1 AND ($2 = '' OR LOWER(component) = LOWER($2))
 		ORDER BY component, component_instance, evse, connector, variable, variable_instance, attribute`, string(id), component)
 	if err != nil {
 		return nil, problem.Wrap("read the device model", err)
@@ -124,34 +127,13 @@ func (s *Stations) Variables(ctx context.Context, id ID, component string) ([]Va
 		var v Variable
 		var at int64
 		if err := rows.Scan(&v.Component, &v.ComponentInstance, &v.EVSE, &v.Connector, &v.Variable, &v.VariableInstance, &v.Attribute,
-			&v.Value, &v.Mutability, &v.DataType, &v.Unit, &at); err != nil {
+			&v.Value, &v.Mutability, &v.DataType, &v.Unit, &v.MaxLimit, &at); err != nil {
 			return nil, problem.Wrap("read the device model", err)
 		}
 		v.UpdatedAt = db.Time(at)
 		out = append(out, v)
 	}
 	return out, problem.Wrap("read the device model", rows.Err())
-}
-
-// Alarm tells the operator that somebody tried to take a station's place.
-func (s *Stations) Alarm(ctx context.Context, st *Station, reason, remote string) error {
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		s.events.Record(tx, event.New(event.Security, st.Organisation, string(st.ID), tx.Now(), map[string]string{"reason": reason, "remote": remote}))
-		return nil
-	})
-	return problem.Wrap("record the security event", err)
-}
-
-// SetPassword keeps the password that a station has taken over.
-func (s *Stations) SetPassword(ctx context.Context, organisation string, id ID, password string) error {
-	_, err := s.change(ctx, organisation, id, event.StationUpdated, func(st *Station) error {
-		st.setPassword(password)
-		if st.SecurityProfile == 0 {
-			st.SecurityProfile = 1
-		}
-		return nil
-	})
-	return err
 }
 
 // Notice is a message of a station that is stored and shown as it came.
@@ -164,10 +146,13 @@ type Notice struct {
 
 var insertNotice = db.NewInsert("notices", []string{"station_id", "at", "id", "action", "payload"}, "ON CONFLICT DO NOTHING")
 
-// Note stores a message of a station that nothing else keeps.
+// Note stores a message of a station that nothing else keeps, without the secrets that it may name.
 func (s *Stations) Note(ctx context.Context, organisation string, id ID, m ocpp.Message) error {
-	payload := string(ocpp.Marshal(m))
+	payload := devicemodel.Redact(string(ocpp.Marshal(m)))
 	err := s.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
+		if err := owned(tx, organisation, id); err != nil {
+			return err
+		}
 		n := Notice{ID: newID(), Action: m.ActionName(), At: tx.Now(), Payload: ocpp.Raw(payload)}
 		tx.Append(insertNotice, string(id), db.Micros(n.At), n.ID, n.Action, payload)
 		s.recordNotice(tx, organisation, id, n)

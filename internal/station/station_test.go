@@ -2,8 +2,8 @@ package station
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -11,7 +11,6 @@ import (
 	"pgregory.net/rapid"
 
 	"lumela/internal/problem"
-	"lumela/ocpp"
 )
 
 func TestCheckID(t *testing.T) {
@@ -72,13 +71,15 @@ func TestParseBasic(t *testing.T) {
 
 func TestCheckPassword(t *testing.T) {
 	t.Parallel()
-	for password, ok := range map[string]bool{
-		strings.Repeat("x", 15): false, strings.Repeat("~", 16): true, strings.Repeat(" ", 40): true, strings.Repeat("x", 41): false,
-		strings.Repeat("é", 20): false, strings.Repeat("x", 20) + "\x00": false, strings.Repeat("x", 20) + "\x7f": false, NewPassword(): true,
-	} {
-		err := CheckPassword(password)
-		if (err == nil) != ok || err != nil && problem.Of(err).Field != "password" {
-			t.Errorf("%q: %v", password, err)
+	for protocol, most := range map[string]int{"": 64, "2.1": 64, "2.0.1": 40, "1.6": 40} {
+		for password, ok := range map[string]bool{
+			strings.Repeat("x", 15): false, strings.Repeat("~", 16): true, strings.Repeat(" ", most): true, strings.Repeat("x", most+1): false,
+			strings.Repeat("é", 20): false, strings.Repeat("x", 20) + "\x00": false, strings.Repeat("x", 20) + "\x7f": false, NewPassword(): true,
+		} {
+			err := CheckPassword(password, protocol)
+			if (err == nil) != ok || err != nil && problem.Of(err).Field != "password" {
+				t.Errorf("%q for %q: %v", password, protocol, err)
+			}
 		}
 	}
 	if one, other := NewPassword(), NewPassword(); one == other {
@@ -129,57 +130,50 @@ func TestCheck(t *testing.T) {
 			st.setPassword(password)
 		}
 		for name, want := range c.want {
-			for _, v := range ocpp.Versions {
-				shown := shows[name]
-				shown.TLS = c.tls
-				got, r := 0, (*Refusal)(nil)
-				if err := st.check(v, shown); errors.As(err, &r) {
-					got = r.Status
-				} else if err != nil {
-					t.Fatal(err)
-				}
-				if got != want {
-					t.Errorf("profile %d, password %v, TLS %v, shows %s to %s: %d, want %d", c.profile, c.password, c.tls, name, v, got, want)
-				}
-				// Forgetting a password is no attack; showing a wrong one, or none of what a profile demands, may be one.
-				if r != nil && r.Attack != (name != "nothing" && shown.HasBasic || c.profile >= 2 && (!c.tls || c.profile == 3)) {
-					t.Errorf("profile %d, TLS %v, shows %s: attack %v (%s)", c.profile, c.tls, name, r.Attack, r.Reason)
-				}
+			shown := shows[name]
+			shown.TLS = c.tls
+			got, r := 0, (*Refusal)(nil)
+			if err := st.check(shown); errors.As(err, &r) {
+				got = r.Status
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if got != want {
+				t.Errorf("profile %d, password %v, TLS %v, shows %s: %d, want %d", c.profile, c.password, c.tls, name, got, want)
+			}
+			// Forgetting a password is no attack; showing a wrong one, or none of what a profile demands, may be one.
+			if r != nil && r.Attack != (name != "nothing" && shown.HasBasic || c.profile >= 2 && (!c.tls || c.profile == 3)) {
+				t.Errorf("profile %d, TLS %v, shows %s: attack %v (%s)", c.profile, c.tls, name, r.Attack, r.Reason)
 			}
 		}
 	}
-	if err := (&Station{ID: id, SecurityProfile: 3}).check(ocpp.V21, Credentials{TLS: true}); err == nil {
+	if err := (&Station{ID: id, SecurityProfile: 3}).check(Credentials{TLS: true}); err == nil {
 		t.Error("no certificate matches the empty serial number")
 	}
 }
 
-// A 1.6 key is the bytes that its hex spells: either form opens. A 2.x password is text and only itself.
-func TestPasswordForms(t *testing.T) {
+// What was set opens, in any of the spellings that are shown with it, and nothing else does.
+func TestPasswordSpellings(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		raw := rapid.SliceOfN(rapid.Byte(), 8, 20).Draw(t, "key")
-		text := hex.EncodeToString(raw)
-		if rapid.Bool().Draw(t, "upper") {
-			text = strings.ToUpper(text)
-		}
-		set, shown := text, string(raw)
-		if rapid.Bool().Draw(t, "set as bytes") {
-			set, shown = shown, set
+		set := rapid.StringN(1, 64, -1).Draw(t, "set")
+		shown := rapid.StringN(1, 64, -1).Draw(t, "shown")
+		others := rapid.SliceOfN(rapid.StringN(1, 64, -1), 0, 3).Draw(t, "others")
+		at := rapid.IntRange(-1, len(others)).Draw(t, "at")
+		switch {
+		case at == len(others):
+			shown = set
+		case at >= 0:
+			others[at] = set
 		}
 		var st Station
 		st.setPassword(set)
-		for _, v := range ocpp.Versions {
-			if !st.passwordMatches(v, set) {
-				t.Fatalf("%s: what was set does not open", v)
-			}
-			if got := st.passwordMatches(v, shown); got != (v == ocpp.V16) {
-				t.Fatalf("%s: the other form opens: %v", v, got)
-			}
-			other := append([]byte(nil), raw...)
-			other[0]++
-			if st.passwordMatches(v, string(other)) || st.passwordMatches(v, hex.EncodeToString(other)) || st.passwordMatches(v, "") {
-				t.Fatalf("%s: another key opens", v)
-			}
+		c := Credentials{Password: shown, Other: others}
+		if got, want := c.matches(st.salt, st.mac), shown == set || slices.Contains(others, set); got != want {
+			t.Fatalf("%q against %q and %q: %v", set, shown, others, got)
+		}
+		if (&Credentials{}).matches(nil, nil) || (&Credentials{Password: set}).matches(nil, nil) {
+			t.Fatal("a password that is not set opens")
 		}
 	})
 }

@@ -14,21 +14,24 @@ import (
 )
 
 const stationColumns = `id, organisation_id, admission, security_profile, strict, password_salt, password_mac, vendor, model,
-	serial_number, firmware, protocol, created_at, booted_at, last_seen_at, connected_at, link_id, model_read_at`
+	serial_number, firmware, protocol, created_at, booted_at, last_seen_at, connected_at, link_id, model_read_at,
+	blocked_until, blocked_reason, rotate_password, next_salt, next_mac, next_certain`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scanStation(row scanner) (*Station, error) {
 	var st Station
 	var created int64
-	var booted, seen, connected, modelRead sql.NullInt64
+	var booted, seen, connected, modelRead, blocked sql.NullInt64
 	err := row.Scan(&st.ID, &st.Organisation, &st.Admission, &st.SecurityProfile, &st.Strict, &st.salt, &st.mac, &st.Vendor,
-		&st.Model, &st.SerialNumber, &st.Firmware, &st.Protocol, &created, &booted, &seen, &connected, &st.LinkID, &modelRead)
+		&st.Model, &st.SerialNumber, &st.Firmware, &st.Protocol, &created, &booted, &seen, &connected, &st.LinkID, &modelRead,
+		&blocked, &st.BlockedReason, &st.RotatePassword, &st.nextSalt, &st.nextMAC, &st.nextCertain)
 	if err != nil {
 		return nil, err
 	}
 	st.CreatedAt, st.BootedAt, st.LastSeenAt = db.Time(created), db.ZeroTime(booted), db.ZeroTime(seen)
 	st.ConnectedAt, st.ModelReadAt = db.ZeroTime(connected), db.ZeroTime(modelRead)
+	st.BlockedUntil = db.ZeroTime(blocked)
 	return &st, nil
 }
 
@@ -58,6 +61,7 @@ func (s *Stations) add(ctx context.Context, st *Station) (*Station, error) {
 		var err error
 		if fresh, err = insertStation(tx, st); err == nil && fresh {
 			s.record(tx, admissionEvent(st.Admission), st)
+			err = beginTenure(tx, st)
 		}
 		return err
 	})
@@ -86,9 +90,10 @@ func (s *Stations) Enrol(ctx context.Context, organisation string, id ID, passwo
 
 func insertStation(tx *db.Tx, st *Station) (bool, error) {
 	res, err := tx.Exec(`INSERT INTO stations (id, organisation_id, admission, security_profile, strict, password_salt, password_mac,
-		vendor, model, serial_number, firmware, protocol, created_at, link_id, link_node)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, '', '', '', '', '', $8, '', '') ON CONFLICT DO NOTHING`,
-		string(st.ID), st.Organisation, string(st.Admission), st.SecurityProfile, st.Strict, st.salt, st.mac, db.Micros(st.CreatedAt))
+		vendor, model, serial_number, firmware, protocol, created_at, link_id, link_node, rotate_password)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, '', '', '', '', '', $8, '', '', $9) ON CONFLICT DO NOTHING`,
+		string(st.ID), st.Organisation, string(st.Admission), st.SecurityProfile, st.Strict, st.salt, st.mac, db.Micros(st.CreatedAt),
+		st.RotatePassword)
 	if err != nil {
 		return false, err
 	}
@@ -122,8 +127,9 @@ func (s *Stations) change(ctx context.Context, organisation string, id ID, typ s
 		if err := f(st); err != nil {
 			return err
 		}
-		_, err = tx.Exec(`UPDATE stations SET admission = $2, security_profile = $3, strict = $4, password_salt = $5, password_mac = $6
-			WHERE id = $1`, string(id), string(st.Admission), st.SecurityProfile, st.Strict, st.salt, st.mac)
+		_, err = tx.Exec(`UPDATE stations SET admission = $2, security_profile = $3, strict = $4, password_salt = $5, password_mac = $6,
+			next_salt = $7, next_mac = $8, next_certain = $9, rotate_password = $10 WHERE id = $1`, string(id), string(st.Admission),
+			st.SecurityProfile, st.Strict, st.salt, st.mac, st.nextSalt, st.nextMAC, st.nextCertain, st.RotatePassword)
 		if err == nil {
 			s.record(tx, typ, st)
 		}
@@ -132,7 +138,8 @@ func (s *Stations) change(ctx context.Context, organisation string, id ID, typ s
 	return st, problem.Wrap("change the station", err)
 }
 
-// Remove forgets a station and what is known of its state. Its sessions and frames stay.
+// Remove forgets a station and what is known of its state. Its sessions stay. A link that it has must be closed by whoever
+// holds it, see OnRemove.
 func (s *Stations) Remove(ctx context.Context, organisation string, id ID) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		res, err := tx.Exec(`DELETE FROM stations WHERE id = $1 AND organisation_id = $2`, string(id), organisation)
@@ -142,15 +149,24 @@ func (s *Stations) Remove(ctx context.Context, organisation string, id ID) error
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, problem.New(problem.NotFound, "no station %s", id))
 		}
-		for _, table := range []string{"connectors", "variables", "notices"} {
-			if _, err := tx.Exec(`DELETE FROM `+table+` WHERE station_id = $1`, string(id)); err != nil {
+		if err := errors.Join(forget(tx, id), endTenure(tx, organisation, id)); err != nil {
+			return err
+		}
+		for _, during := range s.onRemove {
+			if err := during(tx, organisation, id); err != nil {
 				return err
 			}
 		}
 		s.events.Record(tx, event.New(event.StationRemoved, organisation, string(id), tx.Now(), struct{}{}))
 		return nil
 	})
-	return problem.Wrap("remove the station", err)
+	if err != nil {
+		return problem.Wrap("remove the station", err)
+	}
+	for _, after := range s.afterRemove {
+		after(organisation, id)
+	}
+	return nil
 }
 
 // Link is one connection of a station.
@@ -161,11 +177,16 @@ type Link struct {
 	Protocol string
 	Remote   string
 	At       time.Time
+	// ByStation is true at the end of a link that the station ended or replaced itself.
+	ByStation bool
 }
 
-// Linked records that a station has connected.
+// Linked records that a station has connected. The error is NotFound when the station was removed since it was let in.
 func (s *Stations) Linked(ctx context.Context, organisation string, l Link) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		if err := owned(tx, organisation, l.Station); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(`UPDATE stations SET connected_at = $2, last_seen_at = $2, link_id = $3, link_node = $4, protocol = $5 WHERE id = $1`,
 			string(l.Station), db.Micros(l.At), l.ID, l.Node, l.Protocol); err != nil {
 			return err
@@ -181,12 +202,22 @@ func (s *Stations) Linked(ctx context.Context, organisation string, l Link) erro
 	return problem.Wrap("record the link", err)
 }
 
-// Unlinked records that a link has ended. The station stays online when it has a newer one.
+// Unlinked records that a link has ended. The station stays online when it has a newer one; it is blocked when it ends
+// too many.
 func (s *Stations) Unlinked(ctx context.Context, organisation string, l Link, reason string, at time.Time) error {
+	var blocked *Station
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		if _, err := tx.Exec(`UPDATE link_history SET disconnected_at = $4, reason = $5 WHERE station_id = $1 AND connected_at = $2 AND link_id = $3`,
-			string(l.Station), db.Micros(l.At), l.ID, db.Micros(at), reason); err != nil {
+		blocked = nil
+		if _, err := tx.Exec(`UPDATE link_history SET disconnected_at = $4, reason = $5, by_station = $6
+			WHERE station_id = $1 AND connected_at = $2 AND link_id = $3`,
+			string(l.Station), db.Micros(l.At), l.ID, db.Micros(at), reason, l.ByStation); err != nil {
 			return err
+		}
+		if l.ByStation && s.perHour > 0 {
+			var err error
+			if blocked, err = s.countLinks(tx, l.Station); err != nil {
+				return err
+			}
 		}
 		res, err := tx.Exec(`UPDATE stations SET connected_at = NULL, last_seen_at = $3, link_id = '', link_node = '' WHERE id = $1 AND link_id = $2`,
 			string(l.Station), l.ID, db.Micros(at))
@@ -200,7 +231,81 @@ func (s *Stations) Unlinked(ctx context.Context, organisation string, l Link, re
 			map[string]any{"reason": reason, "lastSeen": at.UTC()}))
 		return nil
 	})
+	if err == nil && blocked != nil && s.onBlock != nil {
+		s.onBlock(blocked.ID, "blocked: "+blocked.BlockedReason)
+	}
 	return problem.Wrap("record the end of the link", err)
+}
+
+// countLinks blocks a station that has ended more links within an hour than it may, and gives it then.
+func (s *Stations) countLinks(tx *db.Tx, id ID) (*Station, error) {
+	now := tx.Now()
+	var n int
+	err := tx.QueryRow(`SELECT COUNT(*) FROM link_history WHERE station_id = $1 AND connected_at > $2 AND connected_at <= $3 AND by_station
+		AND connected_at > COALESCE((SELECT links_count_since FROM stations WHERE id = $1 AND links_count_since <= $3), 0)`,
+		string(id), db.Micros(now.Add(-linksWindow)), db.Micros(now)).Scan(&n)
+	if err != nil || n <= s.perHour {
+		return nil, err
+	}
+	st, err := scanStation(tx.QueryRow(`SELECT `+stationColumns+` FROM stations WHERE id = $1`, string(id)))
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, nil // it was deleted meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	st.BlockedUntil, st.BlockedReason = now.Add(blockFor).Truncate(time.Microsecond), blockReason(n)
+	if _, err := tx.Exec(`UPDATE stations SET blocked_until = $2, blocked_reason = $3, links_count_since = $4 WHERE id = $1`,
+		string(id), db.Micros(st.BlockedUntil), st.BlockedReason, db.Micros(now)); err != nil {
+		return nil, err
+	}
+	s.record(tx, event.StationUpdated, st)
+	s.events.Record(tx, event.New(event.Security, st.Organisation, string(id), now,
+		alarm{Reason: "the station is blocked: " + st.BlockedReason, Until: moment(st.BlockedUntil)}))
+	return st, nil
+}
+
+// Unblock lets a station in again before its block ends. Its links count anew.
+func (s *Stations) Unblock(ctx context.Context, organisation string, id ID) (*Station, error) {
+	var st *Station
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		st, err = scanStation(tx.QueryRow(`SELECT `+stationColumns+` FROM stations WHERE id = $1 AND organisation_id = $2`, string(id), organisation))
+		if errors.Is(err, db.ErrNoRows) {
+			return problem.New(problem.NotFound, "no station %s", id)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`UPDATE stations SET blocked_until = NULL, blocked_reason = '', links_count_since = $2 WHERE id = $1`,
+			string(id), db.Micros(tx.Now())); err != nil {
+			return err
+		}
+		st.BlockedUntil, st.BlockedReason = time.Time{}, ""
+		s.record(tx, event.StationUpdated, st)
+		return nil
+	})
+	return st, problem.Wrap("lift the block", err)
+}
+
+// setNext writes, or with no mac forgets, the new password that a station was sent.
+func (s *Stations) setNext(ctx context.Context, id ID, salt, mac []byte, certain bool) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE stations SET next_salt = $2, next_mac = $3, next_certain = $4 WHERE id = $1`, string(id), salt, mac, certain)
+		return err
+	})
+	return problem.Wrap("keep the new password", err)
+}
+
+// promote makes the new password of a station its only one, unless it was changed meanwhile.
+func (s *Stations) promote(ctx context.Context, st *Station) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE stations SET password_salt = next_salt, password_mac = next_mac, next_salt = NULL, next_mac = NULL,
+			next_certain = FALSE, rotate_password = FALSE, security_profile = CASE WHEN security_profile = 0 THEN 1 ELSE security_profile END
+			WHERE id = $1 AND next_mac = $2`, string(st.ID), st.mac)
+		return err
+	})
+	return problem.Wrap("change the password", err)
 }
 
 // Seen records when stations were last heard of.
@@ -266,7 +371,10 @@ type Boot struct {
 // that the device model should be read again.
 func (s *Stations) Booted(ctx context.Context, organisation string, id ID, b Boot, accepted bool) (changed bool, err error) {
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		st, err := scanStation(tx.QueryRow(`SELECT `+stationColumns+` FROM stations WHERE id = $1`, string(id)))
+		st, err := scanStation(tx.QueryRow(`SELECT `+stationColumns+` FROM stations WHERE id = $1 AND organisation_id = $2`, string(id), organisation))
+		if errors.Is(err, db.ErrNoRows) {
+			return problem.New(problem.NotFound, "the station has been removed")
+		}
 		if err != nil {
 			return err
 		}
