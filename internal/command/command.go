@@ -62,7 +62,7 @@ type Result struct {
 
 // Caller reaches the stations. Its errors are problems: Offline when the station has no link, Timeout when no answer came,
 // Inexpressible when its version cannot say the request, Refused when it answered with an error, TooMany when too many
-// calls wait for it.
+// calls wait for it, Unavailable when its node cannot be reached. After Offline and Unavailable nothing was sent.
 type Caller interface {
 	Call(ctx context.Context, id station.ID, req ocpp.Request) (Result, error)
 }
@@ -78,6 +78,7 @@ type Commands struct {
 	caller   Caller
 	log      *slog.Logger
 	observe  Observer
+	node     func() string // name of this node, under which it takes commands
 
 	mu         sync.Mutex
 	delivering map[station.ID]bool // stations that Deliver runs for; true: it must look again
@@ -85,8 +86,10 @@ type Commands struct {
 
 // New makes the sender. observe may be nil.
 func New(d *db.DB, events *event.Log, stations *station.Stations, caller Caller, log *slog.Logger, observe Observer) *Commands {
-	return &Commands{db: d, events: events, stations: stations, caller: caller, log: log, observe: observe,
-		delivering: map[station.ID]bool{}}
+	c := &Commands{db: d, events: events, stations: stations, caller: caller, log: log, observe: observe,
+		node: func() string { return "" }, delivering: map[station.ID]bool{}}
+	stations.OnRemove(c.cancel, nil)
+	return c
 }
 
 // Bounds of waiting.
@@ -96,7 +99,7 @@ const (
 	QueueFor    = 7 * 24 * time.Hour // how long a queued command waits for its station
 )
 
-// Parse reads a 2.1 payload strictly. The error names the field.
+// Parse reads a 2.1 payload strictly, and holds it to the rules that a CSMS must keep. The error names the field.
 func Parse(action string, payload []byte) (ocpp.Request, error) {
 	req := v21.NewRequest(action)
 	switch {
@@ -112,7 +115,7 @@ func Parse(action string, payload []byte) (ocpp.Request, error) {
 		v := violations[0]
 		return nil, &problem.Error{Kind: problem.Invalid, Field: v.Path, Text: v.Reason, Err: violations}
 	}
-	return req, nil
+	return req, check(req)
 }
 
 // Order is what to send.
@@ -133,17 +136,26 @@ func (c *Commands) Send(ctx context.Context, p account.Principal, o Order) (*Com
 		o.Wait = DefaultWait
 	}
 	cmd := &Command{ID: uuid.Must(uuid.NewV7()).String(), Organisation: p.Organisation, Station: o.Station, Action: o.Request.ActionName(),
-		Request: publicPayload(o.Request), Status: Sent, By: p.Name, CreatedAt: time.Now()}
+		Request: public(o.Request), Status: Sent, By: p.Name, CreatedAt: time.Now()}
 	cmd.ExpiresAt = cmd.CreatedAt.Add(QueueFor)
 	payload := cmd.Request
 	if o.Queue { // it may have to be sent from here later, with its secrets
 		payload = string(ocpp.Marshal(o.Request))
 	}
+	if o.Queue {
+		behind, err := c.queued(ctx, o.Station)
+		if err != nil {
+			return nil, Result{}, err
+		}
+		if behind { // in its turn
+			return c.join(ctx, cmd, payload)
+		}
+	}
 	if err := c.add(ctx, cmd, payload); err != nil {
 		return nil, Result{}, err
 	}
 	res, err := c.run(ctx, cmd, o.Request, o.Wait)
-	if o.Queue && problem.Is(err, problem.Offline) {
+	if o.Queue && unsent(err) {
 		return cmd, Result{}, c.enqueue(context.WithoutCancel(ctx), cmd)
 	}
 	c.settle(cmd, res, err)
@@ -159,9 +171,7 @@ func (c *Commands) enqueue(ctx context.Context, cmd *Command) error {
 	if err := c.finish(ctx, cmd); err != nil {
 		return err
 	}
-	if st, err := c.stations.Get(ctx, cmd.Station); err == nil && st.Online() {
-		go c.Deliver(ctx, cmd.Organisation, cmd.Station)
-	}
+	c.deliverIfOnline(ctx, cmd)
 	return nil
 }
 
@@ -169,18 +179,25 @@ func (c *Commands) enqueue(ctx context.Context, cmd *Command) error {
 func (c *Commands) run(ctx context.Context, cmd *Command, req ocpp.Request, wait time.Duration) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	res, err := c.caller.Call(ctx, cmd.Station, req)
+	res, err := c.call(ctx, cmd.Station, req)
 	if err != nil || c.observe == nil || res.Response == nil {
 		return res, err
 	}
 	return res, c.observe(context.WithoutCancel(ctx), cmd.Organisation, cmd.Station, req, res.Response)
 }
 
+func (c *Commands) call(ctx context.Context, id station.ID, req ocpp.Request) (Result, error) {
+	if r, ok := req.(*v21.SendLocalListRequest); ok {
+		return c.sendList(ctx, id, r)
+	}
+	return c.caller.Call(ctx, id, req)
+}
+
 // settle writes the outcome into the command.
 func (c *Commands) settle(cmd *Command, res Result, err error) {
 	cmd.Translation, cmd.FinishedAt = res.Notes, time.Now()
 	if res.Response != nil {
-		cmd.Response = publicResponse(res.Response)
+		cmd.Response = public(res.Response)
 	}
 	switch {
 	case err == nil:
@@ -249,7 +266,7 @@ func (c *Commands) deliverOne(ctx context.Context, cmd *Command, payload string)
 		return false
 	}
 	res, err := c.run(ctx, cmd, req, DefaultWait)
-	if problem.Is(err, problem.Offline) {
+	if unsent(err) {
 		return true
 	}
 	c.settle(cmd, res, err)

@@ -23,6 +23,7 @@ import (
 	"lumela/internal/problem"
 	"lumela/internal/station"
 	"lumela/ocpp"
+	"lumela/ocpp/devicemodel"
 	"lumela/ocpp/translate"
 	"lumela/ocpp/v21"
 )
@@ -103,7 +104,7 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 
 func (w *world) known(t *testing.T, id string) {
 	t.Helper()
-	_, err := w.stations.Authenticate(t.Context(), id, ocpp.V21, station.Credentials{})
+	_, err := w.stations.Authenticate(t.Context(), id, station.Credentials{})
 	must(t, err)
 }
 
@@ -454,7 +455,7 @@ func TestSecrets(t *testing.T) {
 			ids = append(ids, w.queue(t, req).ID)
 		}
 		for _, id := range ids { // while it waits
-			if got := w.read(t, id); strings.Contains(got.Request, "hunter2") || strings.Contains(got.Request, "86753") || !strings.Contains(got.Request, blank) {
+			if got := w.read(t, id); strings.Contains(got.Request, "hunter2") || strings.Contains(got.Request, "86753") || !strings.Contains(got.Request, devicemodel.Blank) {
 				t.Errorf("a waiting command shows %s", got.Request)
 			}
 		}

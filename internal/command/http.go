@@ -13,7 +13,6 @@ import (
 	"lumela/internal/problem"
 	"lumela/internal/session"
 	"lumela/internal/station"
-	"lumela/ocpp"
 	"lumela/ocpp/translate"
 	"lumela/ocpp/v21"
 )
@@ -99,7 +98,7 @@ func (c *Commands) answer(cmd *Command, res Result, err error) (*commandOutput, 
 		return out, nil
 	}
 	if res.Response != nil {
-		out.Body.Response = ocpp.Marshal(res.Response)
+		out.Body.Response = json.RawMessage(public(res.Response))
 	}
 	return out, nil
 }

@@ -20,8 +20,8 @@ const columns = `id, organisation_id, station_id, action, request, status, respo
 // left.
 func (c *Commands) add(ctx context.Context, cmd *Command, payload string) error {
 	err := c.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(`INSERT INTO commands (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, '', '', '', $7, $8, NULL, $9)`, cmd.ID, cmd.Organisation,
-			string(cmd.Station), cmd.Action, payload, string(cmd.Status), cmd.By, db.Micros(cmd.CreatedAt), db.Micros(cmd.ExpiresAt))
+		_, err := tx.Exec(`INSERT INTO commands (`+columns+`, node, taken_at) VALUES ($1, $2, $3, $4, $5, $6, '', '', '', $7, $8, NULL, $9, $10, $8)`, cmd.ID, cmd.Organisation,
+			string(cmd.Station), cmd.Action, payload, string(cmd.Status), cmd.By, db.Micros(cmd.CreatedAt), db.Micros(cmd.ExpiresAt), c.node())
 		return err
 	})
 	return problem.Wrap("keep the command", err)
@@ -39,7 +39,8 @@ func (c *Commands) finish(ctx context.Context, cmd *Command) error {
 	}
 	err := c.db.Write(ctx, func(tx *db.Tx) error {
 		if cmd.Status == Queued {
-			_, err := tx.Exec(`UPDATE commands SET status = $2 WHERE id = $1`, cmd.ID, string(cmd.Status))
+			// Whoever took this node for dead may have settled it.
+			_, err := tx.Exec(`UPDATE commands SET status = $2, node = '', turn = FALSE WHERE id = $1 AND status = 'sent'`, cmd.ID, string(cmd.Status))
 			return err
 		}
 		_, err := tx.Exec(`UPDATE commands SET status = $2, response = $3, error = $4, translation = $5, finished_at = $6, request = $7 WHERE id = $1`,
@@ -75,7 +76,7 @@ func scan(row scanner) (*Command, error) {
 func (cmd *Command) public() *Command {
 	if cmd.Status == Queued || cmd.Status == Sent {
 		if req, err := Parse(cmd.Action, []byte(cmd.Request)); err == nil {
-			cmd.Request = publicPayload(req)
+			cmd.Request = public(req)
 		}
 	}
 	return cmd
@@ -115,12 +116,14 @@ func (c *Commands) List(ctx context.Context, organisation string, id station.ID,
 	return out, c.withOutcomes(ctx, out)
 }
 
-// nextQueued claims the oldest queued command of a station, so that no other node sends it too; nil when there is none.
+// nextQueued claims the oldest queued command of a station, so that no other node sends it too; nil when there is none, or
+// when another node has the one before it on its way: the commands of a station go out one after the other.
 func (c *Commands) nextQueued(ctx context.Context, organisation string, id station.ID) (*Command, string, error) {
 	var cmd *Command
 	err := c.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
 		var err error
 		cmd, err = scan(tx.QueryRow(`SELECT `+columns+` FROM commands WHERE station_id = $1 AND organisation_id = $2 AND status = 'queued'
+			AND NOT EXISTS (SELECT 1 FROM commands WHERE station_id = $1 AND status = 'sent' AND turn)
 			ORDER BY created_at, id LIMIT 1`, string(id), organisation))
 		if errors.Is(err, db.ErrNoRows) {
 			cmd = nil
@@ -130,7 +133,8 @@ func (c *Commands) nextQueued(ctx context.Context, organisation string, id stati
 			return err
 		}
 		cmd.Status = Sent
-		res, err := tx.Exec(`UPDATE commands SET status = 'sent' WHERE id = $1 AND status = 'queued'`, cmd.ID)
+		res, err := tx.Exec(`UPDATE commands SET status = 'sent', node = $2, turn = TRUE, taken_at = $3 WHERE id = $1 AND status = 'queued'`,
+			cmd.ID, c.node(), db.Micros(tx.Now()))
 		if err != nil {
 			return err
 		}
@@ -147,39 +151,46 @@ func (c *Commands) nextQueued(ctx context.Context, organisation string, id stati
 	return cmd.public(), payload, nil
 }
 
-// Recover settles the commands that were on their way when the only node of an installation ended.
-func (c *Commands) Recover(ctx context.Context) error {
-	return c.settleAll(ctx, `status = 'sent'`, Unclear, "Lumela was stopped before the answer came; the station may have acted")
-}
-
 // Expire ends the queued commands whose station did not come back in time.
 func (c *Commands) Expire(ctx context.Context) error {
-	return c.settleAll(ctx, fmt.Sprintf(`status = 'queued' AND expires_at < %d`, db.Micros(time.Now())), Expired, "the station did not come back in time")
+	return c.settleAll(ctx, `status = 'queued' AND expires_at < $1`, Expired, "the station did not come back in time", db.Micros(time.Now()))
 }
 
-// settleAll ends all commands that fit a condition of constant words and numbers.
-func (c *Commands) settleAll(ctx context.Context, condition string, status Status, text string) error {
-	rows, err := c.db.Query(ctx, `SELECT `+columns+` FROM commands WHERE `+condition+` ORDER BY id LIMIT 10000`)
+// settleAll ends all commands that fit a condition of constant words.
+func (c *Commands) settleAll(ctx context.Context, condition string, status Status, text string, args ...any) error {
+	for {
+		list, err := c.unfinished(ctx, condition, args...)
+		if err != nil {
+			return err
+		}
+		for _, cmd := range list {
+			cmd.Status, cmd.Error, cmd.FinishedAt = status, text, time.Now()
+			if err := c.finish(ctx, cmd); err != nil {
+				return err
+			}
+		}
+		if len(list) < settleStep {
+			return nil
+		}
+	}
+}
+
+// settleStep is how many commands are read at once to be settled.
+const settleStep = 1000
+
+func (c *Commands) unfinished(ctx context.Context, condition string, args ...any) ([]*Command, error) {
+	rows, err := c.db.Query(ctx, `SELECT `+columns+` FROM commands WHERE `+condition+fmt.Sprintf(` ORDER BY id LIMIT %d`, settleStep), args...)
 	if err != nil {
-		return problem.Wrap("read the unfinished commands", err)
+		return nil, problem.Wrap("read the unfinished commands", err)
 	}
 	defer rows.Close()
 	var list []*Command
 	for rows.Next() {
 		cmd, err := scan(rows)
 		if err != nil {
-			return problem.Wrap("read the unfinished commands", err)
+			return nil, problem.Wrap("read the unfinished commands", err)
 		}
 		list = append(list, cmd.public())
 	}
-	if err := rows.Err(); err != nil {
-		return problem.Wrap("read the unfinished commands", err)
-	}
-	for _, cmd := range list {
-		cmd.Status, cmd.Error, cmd.FinishedAt = status, text, time.Now()
-		if err := c.finish(ctx, cmd); err != nil {
-			return err
-		}
-	}
-	return nil
+	return list, problem.Wrap("read the unfinished commands", rows.Err())
 }

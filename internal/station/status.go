@@ -32,6 +32,9 @@ var insertHistory = db.NewInsert("status_history", []string{"station_id", "recei
 // older one (equal times replace: some stations send several within a second).
 func (s *Stations) Status(ctx context.Context, organisation string, id ID, c ConnectorState) error {
 	err := s.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
+		if err := owned(tx, organisation, id); err != nil {
+			return err
+		}
 		tx.Append(insertHistory, string(id), db.Micros(tx.Now()), newID(), c.EVSE, c.Connector, string(c.Status), c.Detail,
 			c.ErrorCode, c.ErrorInfo, db.Micros(c.At))
 		// A report of the device model may have told the type of the plug before the connector was heard of.
@@ -59,6 +62,9 @@ func (s *Stations) Status(ctx context.Context, organisation string, id ID, c Con
 // gets it as an entry of its own.
 func (s *Stations) Problem(ctx context.Context, organisation string, id ID, evse, connector int, code, info string, at time.Time) error {
 	err := s.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
+		if err := owned(tx, organisation, id); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(`UPDATE connectors SET error_code = $4, error_info = $5 WHERE station_id = $1 AND evse = $2 AND ($3 = 0 OR connector = $3)`,
 			string(id), evse, connector, code, info); err != nil {
 			return err

@@ -119,7 +119,7 @@ func TestNewcomer(t *testing.T) {
 			}
 			t.Run(c.name, func(t *testing.T) {
 				s := bookOn(t, d, c.policy)
-				st, err := s.Authenticate(t.Context(), id, ocpp.V21, c.shows)
+				st, err := s.Authenticate(t.Context(), id, c.shows)
 				if c.status != 0 {
 					if r, ok := errors.AsType[*Refusal](err); !ok || r.Status != c.status {
 						t.Fatalf("got %v, want HTTP %d", err, c.status)
@@ -133,7 +133,7 @@ func TestNewcomer(t *testing.T) {
 				if st.Organisation != home || st.Admission != c.admission || st.SecurityProfile != c.profile || st.HasPassword() != c.password {
 					t.Errorf("made %+v", st)
 				}
-				known, err := s.Authenticate(t.Context(), id, ocpp.V21, c.shows)
+				known, err := s.Authenticate(t.Context(), id, c.shows)
 				must(t, err)
 				if d := cmp.Diff(st, known, cmp.AllowUnexported(Station{}), cmpopts.EquateEmpty()); d != "" {
 					t.Errorf("(-made +read):\n%s", d)
@@ -141,10 +141,10 @@ func TestNewcomer(t *testing.T) {
 				if c.password { // what it showed first it must show from now on
 					other := c.shows
 					other.Password += "!"
-					if _, err := s.Authenticate(t.Context(), id, ocpp.V21, other); err == nil {
+					if _, err := s.Authenticate(t.Context(), id, other); err == nil {
 						t.Error("another password took its place")
 					}
-					if _, err := s.Authenticate(t.Context(), id, ocpp.V21, Credentials{TLS: true}); err == nil {
+					if _, err := s.Authenticate(t.Context(), id, Credentials{TLS: true}); err == nil {
 						t.Error("no password took its place")
 					}
 				}
@@ -171,7 +171,7 @@ func TestNewcomerRace(t *testing.T) {
 			var wg sync.WaitGroup
 			for who := range in {
 				wg.Go(func() {
-					_, err := s.Authenticate(context.Background(), id, ocpp.V21,
+					_, err := s.Authenticate(context.Background(), id,
 						Credentials{HasBasic: true, Username: id, Password: fmt.Sprintf("password of number %d", who)})
 					in[who] = err == nil
 				})
@@ -189,7 +189,7 @@ func TestEnrolAndPassword(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, open func(migrations ...fs.FS) *db.DB) {
 		s, ctx := book(t, open, Closed), t.Context()
 		opens := func(password string) bool {
-			_, err := s.Authenticate(ctx, "S", ocpp.V21, Credentials{HasBasic: true, Username: "S", Password: password})
+			_, err := s.Authenticate(ctx, "S", Credentials{HasBasic: true, Username: "S", Password: password})
 			return err == nil
 		}
 		must(t, s.Enrol(ctx, home, "S", "first password!!"))
@@ -253,7 +253,7 @@ func TestRemove(t *testing.T) {
 		s, ctx := book(t, open, Closed), t.Context()
 		s.mustAdd(t, Station{ID: "S"})
 		must(t, s.Status(ctx, home, "S", ConnectorState{EVSE: 1, Connector: 1, Status: v21.ConnectorStatusAvailable, At: time.Now()}))
-		must(t, s.KeepSome(ctx, "S", []Variable{{Component: "C", Variable: "V", Attribute: "Actual", Value: "x"}}))
+		must(t, s.Keep(ctx, home, "S", []Variable{{Component: "C", Variable: "V", Attribute: "Actual", Value: "x"}}))
 		must(t, s.Note(ctx, home, "S", &v21.ClearedChargingLimitRequest{}))
 		must(t, s.Remove(ctx, home, "S"))
 		if err := s.Remove(ctx, home, "S"); !problem.Is(err, problem.NotFound) {
@@ -461,9 +461,9 @@ func TestVariables(t *testing.T) {
 		plug := Variable{Component: "Connector", EVSE: 1, Connector: 1, Variable: "ConnectorType", Attribute: "Actual", Value: "cCCS2"}
 		full := Variable{Component: "OCPPCommCtrlr", Variable: "HeartbeatInterval", Attribute: "Actual", Value: "60", Mutability: "ReadWrite",
 			DataType: "integer", Unit: "s"}
-		must(t, s.Keep(ctx, "S", []Variable{full, plug,
+		must(t, s.Keep(ctx, home, "S", []Variable{full, plug,
 			{Component: "SecurityCtrlr", Variable: "basicauthpassword", Attribute: "Actual", Value: "secret!"}}))
-		must(t, s.KeepSome(ctx, "S", []Variable{{Component: "OCPPCommCtrlr", Variable: "HeartbeatInterval", Attribute: "Actual", Value: "30"},
+		must(t, s.Keep(ctx, home, "S", []Variable{{Component: "OCPPCommCtrlr", Variable: "HeartbeatInterval", Attribute: "Actual", Value: "30"},
 			{Component: "OCPPCommCtrlr", Variable: "HeartbeatInterval", Attribute: "Target", Value: "20"}}))
 		full.Value = "30" // the rest stays as the report said
 		got, err := s.Variables(ctx, "S", "ocppcommctrlr")
@@ -482,6 +482,14 @@ func TestVariables(t *testing.T) {
 		if len(all) != 4 {
 			t.Errorf("%d variables", len(all))
 		}
+		if st, err := s.Get(ctx, "S"); err != nil || !st.ModelReadAt.IsZero() {
+			t.Errorf("the whole model was read, by some of its variables: %v", err)
+		}
+		must(t, s.ModelRead(ctx, foreign, "S"))
+		if st, err := s.Get(ctx, "S"); err != nil || !st.ModelReadAt.IsZero() {
+			t.Errorf("the model was read by another organisation: %v", err)
+		}
+		must(t, s.ModelRead(ctx, home, "S"))
 		if st, err := s.Get(ctx, "S"); err != nil || st.ModelReadAt.IsZero() {
 			t.Errorf("the model was not read: %v", err)
 		}
@@ -496,7 +504,7 @@ func TestVariables(t *testing.T) {
 		must(t, s.Status(ctx, home, "S", ConnectorState{EVSE: 1, Connector: 1, Status: v21.ConnectorStatusAvailable, At: time.Now()}))
 		typeOf("cCCS2") // told before the connector was heard of
 		plug.Value = "cType2"
-		must(t, s.KeepSome(ctx, "S", []Variable{plug}))
+		must(t, s.Keep(ctx, home, "S", []Variable{plug}))
 		typeOf("cType2")
 	})
 }
