@@ -8,6 +8,9 @@ import (
 // Time reads an RFC 3339 time. What stations send besides, such as a time without a zone (taken for UTC), is read and
 // recorded as tolerated. OCPP 1.6 §3.14, OCPP 2.1 Part 2 3.1.
 //
+// A year of five digits is read as the end of the year 9999 and recorded as overlong: an error, unless the receiver stores
+// it all the same.
+//
 // The first instant of the year 1 is what some stations send while their clock is not set. It is read as the zero
 // time, which stands for no time, and recorded as tolerated.
 func (d *Decoder) Time(name string) (time.Time, bool) {
@@ -21,6 +24,10 @@ func (d *Decoder) Time(name string) (time.Time, bool) {
 	}
 	t, odd, ok := readTime(s)
 	switch {
+	case !ok && farYear(s):
+		d.add(Violation{Code: PropertyConstraintViolation, Path: name, Overlong: true,
+			Reason: quote(s) + " has a year of five digits, read as the end of the year 9999"})
+		return endOfTime, true
 	case !ok:
 		d.Fail(PropertyConstraintViolation, name, quote(s)+" is not an RFC 3339 time")
 		return time.Time{}, false
@@ -30,6 +37,23 @@ func (d *Decoder) Time(name string) (time.Time, bool) {
 		d.tolerate(PropertyConstraintViolation, name, "is the year 1: the clock is not set")
 	}
 	return t, true
+}
+
+// endOfTime stands for all times after it, which RFC 3339 cannot write.
+var endOfTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
+// farYear reports whether s is a time but for a year of five digits, which clocks that were never set tell.
+func farYear(s string) bool {
+	if len(s) < 6 || s[0] < '1' || s[0] > '9' || s[5] != '-' {
+		return false
+	}
+	for _, c := range s[1:5] {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	_, _, ok := readTime("2000" + s[5:]) // a leap year, as that one may be
+	return ok
 }
 
 // ParseTime reads the time formats that stations send: RFC 3339 with any number of fraction digits, a lower-case t

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,7 +17,9 @@ import (
 
 	"lumela/internal/account"
 	"lumela/internal/api"
+	"lumela/internal/archive"
 	"lumela/internal/bus"
+	"lumela/internal/cluster"
 	"lumela/internal/command"
 	"lumela/internal/csms"
 	"lumela/internal/db"
@@ -30,7 +33,6 @@ import (
 	"lumela/internal/reservation"
 	"lumela/internal/session"
 	"lumela/internal/station"
-	"lumela/ocpp"
 	"lumela/web"
 )
 
@@ -55,7 +57,13 @@ type node struct {
 	csms     *csms.CSMS
 	gateway  *gateway.Gateway
 	jobs     *job.Runner
+	member   *cluster.Member
 	metrics  *metrics
+	size     int // how many stations may be connected
+
+	draining atomic.Bool // it takes no new connections, or will not soon
+	beats    int         // heartbeats so far; with gone used by the heartbeat alone
+	gone     map[station.ID]string
 
 	first  account.Bootstrap
 	closes []func() error
@@ -72,6 +80,9 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 			err = errors.Join(err, n.close())
 		}
 	}()
+	if n.size, err = sizeOf(cfg, log); err != nil { // before anything is touched
+		return n, err
+	}
 	if err := n.openDatabase(ctx); err != nil { // first: everything else reads it
 		return n, err
 	}
@@ -94,15 +105,15 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 		return n, err
 	}
 	n.openCapabilities(home.ID)
-	if cfg.NATS == "" && cfg.Database == "" { // alone: whatever was connected before this start is not any more
-		if err := errors.Join(n.stations.NodeLost(ctx, nodeName, time.Now()), n.commands.Recover(ctx)); err != nil {
-			return n, err
-		}
-	}
-	if err := n.ledger.Recover(ctx); err != nil { // before stations can add to what is recovered
+	n.jobs = job.New(n.db, n.name, n.log)
+	if err := n.joinCluster(ctx); err != nil { // before stations can add to what is taken over
 		return n, err
 	}
+	n.onClose(n.leaveCluster) // when the gateway is closed
 	if err := n.openGateway(ctx); err != nil {
+		return n, err
+	}
+	if err := n.member.Start(); err != nil {
 		return n, err
 	}
 	n.openJobs() // last: what they do concerns everything
@@ -111,11 +122,11 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 
 // openJobs starts what is done from time to time, by one node of the cluster.
 func (n *node) openJobs() {
-	n.jobs = job.New(n.db, n.name, n.log)
 	n.onClose(n.jobs.Close)
 	n.jobs.Every("purge-frames", time.Hour, func(ctx context.Context) error { return n.frames.Purge(ctx, time.Now()) })
 	n.jobs.Every("purge-events", time.Hour, func(ctx context.Context) error { return n.events.Purge(ctx, time.Now()) })
 	n.jobs.Every("expire-commands", time.Minute, n.commands.Expire)
+	n.scheduleBackups()
 	n.jobs.Every("guard-sessions", n.guardian.Every(), n.guardian.Pass)
 }
 
@@ -140,7 +151,10 @@ func (n *node) openDatabase(ctx context.Context) error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	var err error
+	err := archive.Unfinished(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
 	if n.db, err = db.Open(ctx, db.Options{Path: filepath.Join(n.cfg.DataDir, "lumela.db"), Log: n.log}); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
@@ -150,7 +164,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 
 func migrations() []fs.FS {
 	return []fs.FS{event.Migrations, job.Migrations, account.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
-		session.Migrations, command.Migrations, guardian.Migrations, api.Migrations}
+		cluster.Migrations, session.Migrations, command.Migrations, guardian.Migrations, api.Migrations}
 }
 
 func (n *node) openCapabilities(home string) {
@@ -160,6 +174,7 @@ func (n *node) openCapabilities(home string) {
 	n.onClose(n.ledger.Close)
 	n.booked = reservation.New(n.db)
 	n.stations.SetRunning(n.ledger)
+	n.ledger.SetLimits(evsePower{n.stations})
 	n.csms = &csms.CSMS{Stations: n.stations, Tokens: n.tokens, Ledger: n.ledger, Reservations: n.booked, Log: n.log, Heartbeat: n.cfg.Heartbeat, Database: n.db}
 	n.commands = command.New(n.db, n.events, n.stations, caller{n}, n.log, n.csms.Observe)
 	n.csms.Commands = n.commands
@@ -167,6 +182,7 @@ func (n *node) openCapabilities(home string) {
 	n.stations.LimitLinks(n.cfg.LinksPerHour)
 	n.stations.SetPush(n.csms.PushPassword)
 	n.stations.OnBlock(func(id station.ID, reason string) { n.gateway.Disconnect(string(id), reason) })
+	n.stations.OnRemove(n.booked.StationRemoved, func(organisation string, id station.ID) { n.gateway.Removed(organisation, string(id)) })
 	n.stations.OnDecide(func(st *station.Station) { n.csms.Decided(st, n.gateway.Link(string(st.ID))) })
 }
 
@@ -175,7 +191,7 @@ func (n *node) openGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.gateway, err = gateway.New(gateway.Options{Node: n.name, Secret: secret, MaxFrame: n.cfg.MaxFrame, CallTimeout: n.cfg.CallTimeout},
+	n.gateway, err = gateway.New(gateway.Options{Node: n.name, Secret: secret, MaxFrame: n.cfg.MaxFrame, CallTimeout: n.cfg.CallTimeout, MaxLinks: n.size},
 		n.csms, n.frames, n.bus, n.log)
 	if err != nil {
 		return err
@@ -197,26 +213,23 @@ func (n *node) attacked(remote, reason string) {
 // caller reaches the stations for the commands.
 type caller struct{ n *node }
 
-// Call implements command.Caller.
-func (c caller) Call(ctx context.Context, id station.ID, req ocpp.Request) (command.Result, error) {
-	if err := c.n.csms.Asking(ctx, id, req); err != nil {
-		return command.Result{}, err
-	}
-	a, err := c.n.gateway.Call(ctx, string(id), req)
-	c.n.csms.Asked(ctx, id, req, err)
-	return command.Result{Response: a.Response, Notes: a.Notes}, err
-}
-
 // registrars are what the API is made of.
 func (n *node) registrars() []api.Registrar {
 	return []api.Registrar{n.accounts.Register, n.stations.Register, n.tokens.Register, n.booked.Register,
-		func(h huma.API) { n.ledger.Register(h, n.frames) },
+		func(h huma.API) { n.ledger.Register(h, n.frames, n.stations) },
 		func(h huma.API) { n.commands.Register(h, n.ledger) },
 		n.guardian.Register,
-		func(h huma.API) { n.frames.Register(h, n.stations.Resolve) },
+		func(h huma.API) { n.frames.Register(h, n.visible) },
 		func(h huma.API) { overview.Register(h, n.stations, n.ledger) },
 		func(h huma.API) { n.jobs.Register(h, viewer) },
+		func(h huma.API) { n.member.Register(h, viewer) },
 		func(h huma.API) { n.events.Register(h, viewer) }}
+}
+
+// visible is the station of a path as the caller may see it.
+func (n *node) visible(ctx context.Context, id string) (frame.Scope, error) {
+	t, err := n.stations.Resolve(ctx, id)
+	return frame.Scope{Station: string(t.Station), Organisation: t.Organisation, Since: t.Since}, err
 }
 
 // viewer is the organisation of a caller who may see what happens in it.
@@ -228,49 +241,27 @@ func viewer(ctx context.Context) (string, error) {
 // OpenAPI gives the description of the API, for documents and generated clients.
 func OpenAPI() ([]byte, error) {
 	n := &node{log: slog.New(slog.DiscardHandler), accounts: &account.Accounts{}, stations: &station.Stations{}, tokens: &idtoken.Tokens{},
-		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, guardian: &guardian.Guardian{}, frames: &frame.Log{}, events: &event.Log{}, jobs: &job.Runner{}}
+		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, guardian: &guardian.Guardian{}, frames: &frame.Log{}, events: &event.Log{}, jobs: &job.Runner{}, member: &cluster.Member{}}
 	return api.Spec(n.registrars()...)
 }
 
 // handler is everything that the node serves over HTTP.
 func (n *node) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(api.Base+"/", api.New(n.db, n.accounts, n.log, n.registrars()...))
+	mux.Handle(api.Base+"/", api.New(n.db, n.accounts, n.log, n.member.ID, n.registrars()...))
 	mux.Handle("GET /metrics", n.metrics.handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", n.readyz)
 	mux.Handle("/", web.Handler())
 	// Stations' paths are served before the router can clean them: an id may hold escaped slashes and dots.
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return n.closing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		boundBody(w, r)
 		if gateway.Serves(r) {
 			n.gateway.Handler().ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	})
-}
-
-func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	var err error
-	switch {
-	case n.gateway.Draining():
-		err = errors.New("draining")
-	case !n.bus.Healthy():
-		err = errors.New("the bus is not connected")
-	case n.db.Healthy() != nil:
-		since, reason := n.db.Outage()
-		err = fmt.Errorf("the database has not written since %s: %w", since.UTC().Format(time.RFC3339), reason)
-	default:
-		err = n.db.Ping(ctx)
-	}
-	if err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = fmt.Fprintln(w, "not ready:", err)
-		return
-	}
-	_, _ = w.Write([]byte("ready\n"))
+	}))
 }
 
 func (n *node) onClose(f func() error) { n.closes = append(n.closes, f) }

@@ -63,10 +63,10 @@ type Span struct {
 func (s Span) Bounds() (from, to time.Time) {
 	from, to = s.From, s.To
 	if from.IsZero() {
-		from = time.Unix(0, 0)
+		from = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) // clocks that are not set tell times before 1970
 	}
 	if to.IsZero() {
-		to = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+		to = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	return from, to
 }

@@ -48,18 +48,25 @@ func pick(list []*Session, r *v21.TransactionEventRequest, hash string) *Session
 }
 
 // byPlace finds the session of a message without a usable transaction id. OCPP 1.6 errata 3.18: a station that was
-// offline at the start may not know the number. The one running session of the station, and of the token when one is
-// given, is meant; or the session that this very message ended before.
+// offline at the start may not know the number. The one session of the station that runs at that time, of the EVSE and the
+// token when they are given, is meant; or the session that this very message ended before.
 func (l *Ledger) byPlace(tx *db.Tx, e Event, hash string) (*Session, error) {
 	if s, err := endedBy(tx, e.Organisation, e.Station, hash); err != nil || s != nil {
 		return s, err
 	}
-	running, err := activeOn(tx, e.Organisation, e.Station, 0)
+	evse := 0
+	if e.Request.EVSE != nil {
+		evse = e.Request.EVSE.ID
+	}
+	running, err := activeOn(tx, e.Organisation, e.Station, evse)
 	if err != nil {
 		return nil, err
 	}
 	var match []*Session
 	for _, s := range running {
+		if s.StartedAt.After(e.Request.Timestamp) {
+			continue
+		}
 		if e.Request.IDToken == nil || sameToken(s.TokenUID, e.Request.IDToken.IDToken) {
 			match = append(match, s)
 		}

@@ -110,7 +110,11 @@ type MeterView struct {
 	Context string       `json:"context"`
 	Samples []SampleView `json:"samples"`
 	Signed  []SignedView `json:"signed"`
+	Beside  bool         `json:"beside" doc:"The station did not name the transaction: it is attached by EVSE and time"`
 }
+
+// afterEnd is how long after a session's end values of its EVSE that name no transaction are still shown with it.
+const afterEnd = 5 * time.Minute
 
 func meterView(mv *v21.MeterValue) MeterView {
 	out := MeterView{At: mv.Timestamp, Samples: []SampleView{}, Signed: []SignedView{}}
@@ -322,14 +326,17 @@ func (l *Ledger) meterValues(ctx context.Context, stations *station.Stations, id
 	}
 	end := s.EndedAt
 	if end.IsZero() {
-		end = time.Now().Add(ClockTolerance)
+		end = time.Now()
 	}
+	end = end.Add(afterEnd)
 	beside, err := l.Readings(ctx, theirs, s.EVSE, s.StartedAt, end)
 	if err != nil {
 		return nil, err
 	}
 	for i := range beside {
-		out = append(out, meterView(&beside[i]))
+		v := meterView(&beside[i])
+		v.Beside = true
+		out = append(out, v)
 	}
 	slices.SortStableFunc(out, func(a, b MeterView) int { return a.At.Compare(b.At) })
 	return page.Of(out, len(out), func(MeterView) []string { return nil }), nil

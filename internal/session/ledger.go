@@ -196,14 +196,21 @@ func (l *Ledger) endOthers(tx *db.Tx, e Event, evse int) error {
 			continue
 		}
 		s.assumeEnd("another transaction began on the EVSE before this one's end was reported", e.ReceivedAt)
-		if err := l.end(tx, s); err != nil {
+		if err := l.endBefore(tx, s, e.Request.Timestamp); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Ledger) end(tx *db.Tx, s *Session) error {
+// end writes a session whose end is assumed.
+func (l *Ledger) end(tx *db.Tx, s *Session) error { return l.endBefore(tx, s, tx.Now()) }
+
+// endBefore is end for a session that cannot have lasted beyond a moment.
+func (l *Ledger) endBefore(tx *db.Tx, s *Session, until time.Time) error {
+	if err := l.bridge(tx, s, until); err != nil {
+		return err
+	}
 	first := !s.endTold
 	s.endTold = true
 	if err := update(tx, s); err != nil {
@@ -391,11 +398,19 @@ func (l *Ledger) Release(ctx context.Context, id station.ID) error {
 // Recover computes the figures of active sessions again whose row is behind their messages: after a crash, at the start.
 // A session that another node writes meanwhile is that node's business.
 func (l *Ledger) Recover(ctx context.Context) error {
+	return l.RecoverOn(ctx, func(station.ID) bool { return true })
+}
+
+// RecoverOn is Recover for the sessions of some stations.
+func (l *Ledger) RecoverOn(ctx context.Context, wanted func(station.ID) bool) error {
 	active, err := l.allActive(ctx)
 	if err != nil {
 		return err
 	}
 	for _, s := range active {
+		if !wanted(s.Station) {
+			continue
+		}
 		events, err := l.Events(ctx, s.ID)
 		if err != nil {
 			return err

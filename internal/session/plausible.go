@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -124,7 +125,7 @@ func (s *Session) checkSteps(list []reading, found findings) {
 		a, b := list[i-1], list[i]
 		most := s.deliverable(a, b)
 		switch step := b.mwh - a.mwh; {
-		case step < 0 && a.mwh >= slipAbove && within(b.mwh*1000-a.mwh, most):
+		case step < 0 && a.mwh >= slipAbove && within(thousandfold(b.mwh)-a.mwh, most):
 			found.find(MeterUnits, "the register went from %s to %s: a thousandth, as when kWh are given for Wh", kWh(a.mwh), kWh(b.mwh))
 		case step < 0:
 			drops = append(drops, i)
@@ -132,7 +133,7 @@ func (s *Session) checkSteps(list []reading, found findings) {
 		case a.mwh == 0 && i == 1:
 			text := "the first reading was 0 and the next %s: the energy cannot have been delivered in %s"
 			found.find(MeterOdometer, text, kWh(b.mwh), span(a, b))
-		case a.mwh*1000 >= slipAbove && within(b.mwh/1000-a.mwh, most):
+		case b.mwh >= slipAbove && within(b.mwh-thousandfold(a.mwh), most):
 			found.find(MeterUnits, "the register went from %s to %s: a thousandfold, as when Wh are given for kWh", kWh(a.mwh), kWh(b.mwh))
 		default:
 			found.find(EnergyImplausible, "%s in %s is more than the %d kW that the EVSE can deliver", kWh(step), span(a, b), s.maxKW())
@@ -157,6 +158,9 @@ func (s *Session) restarted(list []reading, at int) bool {
 	return at < len(list)-1 && after.mwh*10 <= before.mwh && after.mwh <= s.deliverable(before, after) && list[len(list)-1].mwh > after.mwh
 }
 
+// thousandfold multiplies a register, up to what no register shows.
+func thousandfold(mwh int64) int64 { return max(-math.MaxInt64/4000, min(mwh, math.MaxInt64/4000)) * 1000 }
+
 // within reports whether an energy is one that can have been delivered, give or take what rounding to kWh does.
 func within(mwh, most int64) bool { return mwh >= -thousandth && mwh <= most+thousandth }
 
@@ -164,7 +168,7 @@ func within(mwh, most int64) bool { return mwh >= -thousandth && mwh <= most+tho
 func (s *Session) checkTotal(list []reading, told []Stored, found findings) {
 	first, last := list[0], list[len(list)-1]
 	energy := last.mwh - first.mwh + s.RestartedMWh
-	if len(found) > 0 && (found[MeterOdometer] != "" || found[MeterUnits] != "") || energy <= 0 {
+	if found[MeterOdometer] != "" || found[MeterUnits] != "" || energy <= 0 {
 		return
 	}
 	if most := s.deliverable(first, last); energy > most {
@@ -179,7 +183,7 @@ func (s *Session) checkTotal(list []reading, told []Stored, found findings) {
 			}
 		}
 	}
-	if samples < enoughPower || greatest <= 0 || greatest > 1<<31 {
+	if samples < enoughPower || greatest <= 0 || greatest > mostPowerW/overMeasured {
 		return
 	}
 	by := Session{MaxPowerW: greatest * overMeasured}

@@ -238,3 +238,36 @@ const mostResolved = 40
 func (s *Session) hasResolved(f Flag) bool {
 	return slices.ContainsFunc(s.Flags, func(g Flag) bool { return !g.Open() && g.Code == f.Code && g.At.Equal(f.At) })
 }
+
+// bridge takes the place of an end that never came by what the meter of the EVSE said outside of transactions: the latest
+// register reading after the session's own last one and before a moment by which it was over, if the register has not gone
+// down and the rise can have been delivered. It is never used past a reported end.
+func (l *Ledger) bridge(tx *db.Tx, s *Session, until time.Time) error {
+	if s.EVSE == 0 || !s.Last.Known {
+		return nil
+	}
+	beside, err := readingsBeside(tx, s, s.Last.At, until)
+	if err != nil {
+		return err
+	}
+	last := reading{mwh: s.Last.MWh, at: s.Last.At}
+	for i := range beside {
+		at := beside[i].Timestamp.Truncate(time.Microsecond)
+		mwh, ok := total(&beside[i], v21.MeasurandEnergyActiveImportRegister, milli)
+		next := reading{mwh: mwh, at: at}
+		if ok && at.After(last.at) && at.Before(until) && mwh >= last.mwh && mwh-last.mwh <= s.deliverable(last, next) {
+			last = next
+		}
+	}
+	if last.at.Equal(s.Last.At) {
+		return nil
+	}
+	s.Last = Register{MWh: last.mwh, At: last.at, Known: true}
+	if last.at.After(s.LastEventAt) {
+		s.LastEventAt, s.EndedAt = last.at, last.at
+	}
+	if i := s.openFlag(EndUnknown); i >= 0 {
+		s.reflag(EndUnknown, s.Flags[i].Text+"; the last reading is one of the EVSE's meter outside of transactions", tx.Now())
+	}
+	return nil
+}

@@ -116,6 +116,7 @@ func insert(tx *db.Tx, s *Session) error {
 	}
 	args := append([]any{s.ID, s.Organisation, string(s.Station), s.TransactionID}, values...)
 	args = append(args, db.Micros(s.createdAt), db.Micros(s.updatedAt))
+	mark(tx, s)
 	_, err = tx.Exec(insertSession, args...)
 	return err
 }
@@ -145,6 +146,7 @@ func update(tx *db.Tx, s *Session) error {
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return errors.Join(err, errStale)
 	}
+	mark(tx, s)
 	return nil
 }
 
@@ -430,4 +432,29 @@ func ofAnotherStation(tx *db.Tx, id station.ID, transaction string) (bool, error
 		return false, fmt.Errorf("look for the number's station: %w", err)
 	}
 	return true, nil
+}
+
+// mostBeside bounds the messages that one look beside a transaction reads.
+const mostBeside = 1000
+
+// readingsBeside reads the meter values that came outside of transactions on a session's EVSE after one moment and before
+// another, in the order of the station's time.
+func readingsBeside(tx *db.Tx, s *Session, after, before time.Time) ([]v21.MeterValue, error) {
+	rows, err := tx.Query(`SELECT payload FROM meter_readings WHERE station_id = $1 AND evse = $2 AND at > $3 AND at < $4 ORDER BY at LIMIT $5`,
+		string(s.Station), s.EVSE, db.Micros(after), db.Micros(before), mostBeside)
+	if err != nil {
+		return nil, fmt.Errorf("read the meter values beside the transaction: %w", err)
+	}
+	defer rows.Close()
+	var out []v21.MeterValue
+	for rows.Next() {
+		var payload string
+		var r v21.MeterValuesRequest
+		if err := rows.Scan(&payload); err != nil {
+			return nil, fmt.Errorf("read the meter values beside the transaction: %w", err)
+		}
+		_ = ocpp.Decode(payload, &r, false) // written by us
+		out = append(out, r.MeterValue...)
+	}
+	return out, rows.Err()
 }

@@ -220,8 +220,8 @@ func apply(t testing.TB, l *session.Ledger, id station.ID, m message) *session.S
 // sessions reads what the ledger has of a station, oldest start first.
 func sessions(t testing.TB, l *session.Ledger, id station.ID) []*session.Session {
 	t.Helper()
-	far := time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
-	list, err := l.List(context.Background(), organisation, session.Filter{Station: id, To: far, Before: far, Limit: 100})
+	far := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	list, err := l.List(context.Background(), organisation, session.Filter{Station: id, From: time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), To: far, Before: far, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
