@@ -30,7 +30,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		_, _ = fmt.Fprintln(stderr, "lumela:", err)
-		return 1
+		return exitCode(err)
 	}
 	return 0
 }
@@ -38,7 +38,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 // Command is the command line.
 func Command() *cobra.Command {
 	root := &cobra.Command{Use: "lumela", Short: "The translator and platform for EV-charging networks", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(serveCommand(), sim.Command(), openAPICommand(), &cobra.Command{
+	root.AddCommand(serveCommand(), sim.Command(), backupCommand(), restoreCommand(), exportCommand(), importCommand(), healthCommand(), openAPICommand(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "lumela", Version, runtime.Version())
