@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"lumela/internal/tool/load"
@@ -69,7 +72,7 @@ func measureNode(o *options, k kind, v load.Version, n int, database string) (*C
 	if database != "" {
 		name += "-postgres"
 	}
-	p, err := startNode(o, name, database)
+	p, err := startNode(o, name, database, "--max-stations", strconv.Itoa(n))
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +98,9 @@ func (f *CallFigures) node(o *options, p *process, k kind, v load.Version, n int
 		return nil, err
 	}
 	defer load.CloseAll(stations)
-	calls := make([]*load.Call, n)
-	for i, s := range stations {
-		if calls[i], err = k.prepare(s); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.ID, err)
-		}
+	calls, err := prepare(k, stations)
+	if err != nil {
+		return nil, err
 	}
 	f.FrameBytes = calls[0].Size()
 	w := watch{process: p, database: database}
@@ -111,6 +112,24 @@ func (f *CallFigures) node(o *options, p *process, k kind, v load.Version, n int
 	}
 	f.fill(res, &w)
 	return calls, profiled.end()
+}
+
+// prepare makes the call of each station, which may take a call of its own.
+func prepare(k kind, stations []*load.Station) ([]*load.Call, error) {
+	calls, failures := make([]*load.Call, len(stations)), make([]error, len(stations))
+	turns := make(chan struct{}, 500)
+	var wg sync.WaitGroup
+	for i, s := range stations {
+		turns <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turns }()
+			if calls[i], failures[i] = k.prepare(s); failures[i] != nil {
+				failures[i] = fmt.Errorf("%s: %w", s.ID, failures[i])
+			}
+		})
+	}
+	wg.Wait()
+	return calls, errors.Join(failures...)
 }
 
 func (f *CallFigures) fill(res *load.Result, w *watch) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -34,20 +35,22 @@ const aimIdle = 16 << 10
 // BootFigures are a storm of stations.
 type BootFigures struct {
 	Version   string  `json:"version"`
+	Transport string  `json:"transport"` // ws or wss
 	Stations  int     `json:"stations"`
 	AtOnce    int     `json:"atOnce"`
 	Seconds   float64 `json:"seconds"` // until all were accepted
 	PerSecond float64 `json:"perSecond"`
 	P50       float64 `json:"p50Ms"` // of a station, from its first attempt until it was accepted
 	P99       float64 `json:"p99Ms"`
-	CPU       float64 `json:"cpuUs"`   // of the node, per station
-	Refused   int64   `json:"refused"` // attempts that were sent away for a moment
+	CPU       float64 `json:"cpuUs"`    // of the node, per station
+	Refused   int64   `json:"refused"`  // attempts that were sent away for a moment
+	RSS       float64 `json:"rssBytes"` // of the node afterwards
 }
 
 func measureIdle(o *options) ([]IdleFigures, error) {
 	var out []IdleFigures
 	for _, v := range versions {
-		p, err := startNode(o, "idle", "")
+		p, err := startNode(o, "idle", "", "--max-stations", strconv.Itoa(o.stations))
 		if err != nil {
 			return nil, err
 		}
@@ -175,47 +178,65 @@ func (p *process) until(what string, reached func(map[string]float64) bool) erro
 	return fmt.Errorf("waited in vain until %s", what)
 }
 
-// measureBoot lets all stations come, for each version first at most atOnce at the same moment, then all at once.
+// measureBoot lets all stations come, for each version first at most atOnce at the same moment, then all at once, plain
+// and by TLS.
 func measureBoot(o *options) ([]BootFigures, error) {
 	var out []BootFigures
 	for _, v := range versions {
-		for _, atOnce := range []int{min(o.atOnce, o.stations), o.stations} {
-			p, err := startNode(o, "boot", "")
-			if err != nil {
-				return nil, err
+		for _, way := range []BootFigures{
+			{Transport: "ws", AtOnce: min(o.atOnce, o.storm)}, {Transport: "ws", AtOnce: o.storm}, {Transport: "wss", AtOnce: o.storm},
+		} {
+			f := way
+			f.Version, f.Stations = string(v), o.storm
+			if err := f.measure(o, v); err != nil {
+				return nil, fmt.Errorf("%s by %s, %d at once: %w", v, f.Transport, f.AtOnce, err)
 			}
-			f, err := boot(o, p, v, atOnce)
-			if err != nil {
-				err = p.explain(err)
-				_ = p.stop() // the reason is err
-				return nil, fmt.Errorf("%s, %d at once: %w", v, atOnce, err)
-			}
-			if err := p.stop(); err != nil {
-				return nil, err
-			}
-			out = append(out, *f)
+			out = append(out, f)
 		}
 	}
 	return out, nil
 }
 
-func boot(o *options, p *process, v load.Version, atOnce int) (*BootFigures, error) {
+// measure runs one storm on a node of its own.
+func (f *BootFigures) measure(o *options, v load.Version) error {
+	p, err := startNode(o, "boot", "", "--max-stations", strconv.Itoa(o.storm))
+	if err != nil {
+		return err
+	}
+	addr := p.addr
+	if f.Transport == "wss" {
+		addr = load.Secure + p.tls
+	}
+	if err := f.boot(o, p, v, addr); err != nil {
+		err = p.explain(err)
+		_ = p.stop() // the reason is err
+		return err
+	}
+	return p.stop()
+}
+
+func (f *BootFigures) boot(o *options, p *process, v load.Version, addr string) error {
 	before, err := p.cpu()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	profiled := p.profile(o, fmt.Sprintf("boot-%s-%d", v, atOnce))
+	profiled := p.profile(o, fmt.Sprintf("boot-%s-%s-%d", v, f.Transport, f.AtOnce))
 	profiled.begin()
-	stations, res, err := load.Storm(p.addr, names(o.stations), func(int) load.Version { return v }, atOnce)
+	stations, res, err := load.Storm(addr, names(o.storm), func(int) load.Version { return v }, f.AtOnce)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer load.CloseAll(stations)
 	after, err := p.cpu()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &BootFigures{Version: string(v), Stations: o.stations, AtOnce: atOnce, Seconds: math.Round(100*res.Elapsed.Seconds()) / 100,
-		PerSecond: math.Round(float64(o.stations) / res.Elapsed.Seconds()), P50: ms(res.Accepted.Quantile(0.5)), P99: ms(res.Accepted.Quantile(0.99)),
-		CPU: perCall(after-before, int64(o.stations)), Refused: res.Refused}, profiled.end()
+	m, err := p.metrics()
+	if err != nil {
+		return err
+	}
+	f.Seconds, f.PerSecond = math.Round(100*res.Elapsed.Seconds())/100, math.Round(float64(o.storm)/res.Elapsed.Seconds())
+	f.P50, f.P99 = ms(res.Accepted.Quantile(0.5)), ms(res.Accepted.Quantile(0.99))
+	f.CPU, f.Refused, f.RSS = perCall(after-before, int64(o.storm)), res.Refused, m["process_resident_memory_bytes"]
+	return profiled.end()
 }

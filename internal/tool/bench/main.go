@@ -23,7 +23,11 @@ import (
 // options of a run.
 type options struct {
 	links    []int         // of the closed loops
-	stations int           // that are idle, and that boot
+	stations int           // that are idle in one process
+	storm    int           // that boot at once
+	busy     int           // that are connected while some call
+	rates    []float64     // calls per second of all busy stations together; 0 for as many as there can be
+	spread   int           // that are idle over three nodes
 	atOnce   int           // handshakes of the boots under way
 	rate     float64       // calls per second of all stations together, 0 for as many as there can be
 	measure  time.Duration // of each closed loop
@@ -36,9 +40,16 @@ type options struct {
 }
 
 // The parts of a run, in their order.
-var parts = []string{"heartbeat", "meter", "idle", "boot"}
+var parts = []string{"heartbeat", "meter", "busy", "idle", "boot", "cluster"}
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == holdArgument {
+		if err := hold(os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench hold:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) == 2 && os.Args[1] == echoArgument {
 		if err := serveEcho(os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench echo:", err)
@@ -111,6 +122,10 @@ func measurePart(part string, o *options, r *Report) error {
 		}
 		printCalls(os.Stdout, "Meter values, on disk before the answer, SQLite", r.Meter)
 		return measurePostgres(o, r)
+	case "busy":
+		if r.Busy, err = measureBusy(o); err == nil {
+			printBusy(os.Stdout, r.Busy)
+		}
 	case "idle":
 		if r.Idle, err = measureIdle(o); err == nil {
 			printIdle(os.Stdout, r.Idle)
@@ -118,6 +133,10 @@ func measurePart(part string, o *options, r *Report) error {
 	case "boot":
 		if r.Boot, err = measureBoot(o); err == nil {
 			printBoot(os.Stdout, r.Boot)
+		}
+	case "cluster":
+		if r.Cluster, err = measureCluster(o); err == nil && r.Cluster != nil {
+			printCluster(os.Stdout, r.Cluster)
 		}
 	}
 	return err
@@ -129,7 +148,11 @@ func parse() (*options, string, error) {
 	seconds := flag.Float64("seconds", 5, "length of each closed loop")
 	links := flag.String("links", "500,2000", "stations in the closed loops")
 	flag.Float64Var(&o.rate, "rate", 0, "calls per second of all stations together; 0: closed loops, each station calls again at once")
-	flag.IntVar(&o.stations, "stations", 5000, "stations that are idle, and that boot")
+	flag.IntVar(&o.stations, "stations", 15_000, "stations that are idle in one process")
+	flag.IntVar(&o.storm, "storm", 10_000, "stations that boot at once")
+	flag.IntVar(&o.busy, "busy", 5_000, "stations that are connected while some of them call")
+	rates := flag.String("rates", "10000,20000,0", "calls per second of all busy stations together; 0: each calls again at once")
+	flag.IntVar(&o.spread, "spread", 50_000, "stations that are idle over three nodes")
 	flag.IntVar(&o.atOnce, "at-once", 200, "stations that are let in at the same moment while memory is measured")
 	only := flag.String("only", strings.Join(parts, ","), "parts to measure")
 	flag.StringVar(&o.database, "database", "auto", "postgres://… of an empty server to measure too; auto: one of scripts/test-postgres.sh where PostgreSQL is installed; none")
@@ -146,6 +169,10 @@ func parse() (*options, string, error) {
 			"seconds":  func() { o.measure = time.Second },
 			"links":    func() { *links = "50" },
 			"stations": func() { o.stations = 200 },
+			"storm":    func() { o.storm = 200 },
+			"busy":     func() { o.busy = 100 },
+			"rates":    func() { *rates = "1000" },
+			"spread":   func() { o.spread = 300 },
 			"database": func() { o.database = "none" },
 		} {
 			if !set[name] {
@@ -160,6 +187,13 @@ func parse() (*options, string, error) {
 		}
 		o.links = append(o.links, n)
 	}
+	for text := range strings.SplitSeq(*rates, ",") {
+		rate, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil || rate < 0 {
+			return nil, "", fmt.Errorf("-rates: %q is no number of calls", text)
+		}
+		o.rates = append(o.rates, rate)
+	}
 	for name := range strings.SplitSeq(*only, ",") {
 		o.only[strings.TrimSpace(name)] = true
 	}
@@ -168,8 +202,8 @@ func parse() (*options, string, error) {
 			return nil, "", fmt.Errorf("-only: %q is none of %s", name, strings.Join(parts, ", "))
 		}
 	}
-	if o.measure <= 0 || o.rate < 0 || o.stations < 1 || o.atOnce < 1 {
-		return nil, "", errors.New("-seconds, -stations and -at-once must be above 0, -rate not below")
+	if o.measure <= 0 || o.rate < 0 || min(o.stations, o.storm, o.busy, o.spread, o.atOnce) < 1 {
+		return nil, "", errors.New("-seconds, -stations, -storm, -busy, -spread and -at-once must be above 0, -rate not below")
 	}
 	return o, *jsonFile, nil
 }

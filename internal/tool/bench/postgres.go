@@ -19,23 +19,11 @@ import (
 
 // measurePostgres measures meter values with PostgreSQL, where there is one.
 func measurePostgres(o *options, r *Report) error {
-	base := o.database
-	switch base {
-	case "none":
-		return nil
-	case "auto":
-		url, stop, err := ownPostgres(o.work)
-		if err != nil {
-			return err
-		}
-		if url == "" {
-			fmt.Print("PostgreSQL is not installed: not measured\n\n")
-			return nil
-		}
-		defer stop()
-		base = url
+	base, stop, err := o.postgres()
+	if err != nil || base == "" {
+		return err
 	}
-	var err error
+	defer stop()
 	for _, v := range versions {
 		for _, n := range o.links {
 			var f *CallFigures
@@ -76,11 +64,20 @@ func ownPostgres(work string) (url string, stop func(), err error) {
 	}, nil
 }
 
-// onPostgres measures with a database of its own, which is dropped again.
-func onPostgres(o *options, base string, v load.Version, n int) (*CallFigures, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+// onPostgres measures with a database of its own.
+func onPostgres(o *options, base string, v load.Version, n int) (f *CallFigures, err error) {
+	err = withDatabase(base, fmt.Sprintf("%s_%d_%d", v, n, os.Getpid()), func(database string) error {
+		f, err = measureNode(o, meter, v, n, database)
+		return err
+	})
+	return f, err
+}
+
+// withDatabase runs a measurement with the URL of a database of its own, which is dropped again.
+func withDatabase(base, name string, measure func(database string) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	name := databaseName(fmt.Sprintf("%s_%d_%d", v, n, os.Getpid()))
+	name = databaseName(name)
 	admin := func(sql string) error {
 		conn, err := pgx.Connect(ctx, base)
 		if err != nil {
@@ -90,15 +87,15 @@ func onPostgres(o *options, base string, v load.Version, n int) (*CallFigures, e
 		return errors.Join(err, conn.Close(ctx))
 	}
 	if err := admin("CREATE DATABASE " + name); err != nil {
-		return nil, err
+		return err
 	}
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	u.Path = "/" + name
-	f, err := measureNode(o, meter, v, n, u.String())
-	return f, errors.Join(err, admin("DROP DATABASE "+name+" WITH (FORCE)"))
+	err = measure(u.String())
+	return errors.Join(err, admin("DROP DATABASE "+name+" WITH (FORCE)"))
 }
 
 // serverCPU is the time that a PostgreSQL server on this machine has used with all its processes, the ended ones

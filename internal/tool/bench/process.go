@@ -22,6 +22,7 @@ import (
 type process struct {
 	cmd      *exec.Cmd
 	addr     string
+	tls      string // address, "" without
 	profiles string // address, "" without
 	log      *os.File
 	ended    chan struct{}
@@ -29,8 +30,8 @@ type process struct {
 
 const apiKey = "bench-bench-bench-bench"
 
-// startNode starts lumela with an empty data directory and waits until it serves.
-func startNode(o *options, name, database string) (*process, error) {
+// startNode starts lumela with an empty data directory and more flags, and waits until it serves, plain and by TLS.
+func startNode(o *options, name, database string, more ...string) (*process, error) {
 	addr, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -39,15 +40,25 @@ func startNode(o *options, name, database string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	secure, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(o.work, name+"-")
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "--data-dir", dir, "--http", addr, "--admission", "open"}
+	cert, key, err := certificate(dir)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"serve", "--data-dir", dir, "--http", addr, "--admission", "open",
+		"--https", secure, "--tls-cert", cert, "--tls-key", key}
+	args = append(args, more...)
 	if database != "" {
 		args = append(args, "--database", database)
 	}
-	p := &process{cmd: exec.Command(o.binary, args...), addr: addr, profiles: profiles, ended: make(chan struct{})}
+	p := &process{cmd: exec.Command(o.binary, args...), addr: addr, tls: secure, profiles: profiles, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "LUMELA_BOOTSTRAP_API_KEY="+apiKey, "LUMELA_PPROF="+profiles)
 	if p.log, err = os.Create(filepath.Join(dir, "node.log")); err != nil {
 		return nil, err

@@ -22,8 +22,10 @@ type Report struct {
 	Heartbeat     []CallFigures `json:"heartbeat,omitempty"`
 	Meter         []CallFigures `json:"meter,omitempty"`
 	MeterPostgres []CallFigures `json:"meterPostgres,omitempty"`
+	Busy          []BusyFigures `json:"busy,omitempty"`
 	Idle          []IdleFigures `json:"idle,omitempty"`
 	Boot          []BootFigures `json:"boot,omitempty"`
+	Cluster       []NodeFigures `json:"cluster,omitempty"`
 }
 
 // Machine is where it was measured.
@@ -137,9 +139,9 @@ func printIdle(w io.Writer, figures []IdleFigures) {
 }
 
 func printBoot(w io.Writer, figures []BootFigures) {
-	lines := []string{"OCPP\tstations\tat once\tall accepted s\tstations/s\tp50 ms\tp99 ms\tCPU us each\tsent away"}
+	lines := []string{"OCPP\ttransport\tstations\tat once\tall accepted s\tstations/s\tp50 ms\tp99 ms\tCPU us each\tsent away\tnode RSS MiB"}
 	for _, f := range figures {
-		lines = append(lines, fmt.Sprintf("%s\t%d\t%d\t%.2f\t%.0f\t%.2f\t%.2f\t%.0f\t%d", f.Version, f.Stations, f.AtOnce, f.Seconds, f.PerSecond, f.P50, f.P99, f.CPU, f.Refused))
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%.2f\t%.0f\t%.2f\t%.2f\t%.0f\t%d\t%.0f", f.Version, f.Transport, f.Stations, f.AtOnce, f.Seconds, f.PerSecond, f.P50, f.P99, f.CPU, f.Refused, f.RSS/(1<<20)))
 	}
 	table(w, "Storm of unknown stations, from the connection to the accepted BootNotification", lines,
 		"sent away: upgrades answered with 503 or 429, which the stations tried again when the answer said.\n")
