@@ -68,12 +68,20 @@ type Accounts struct {
 	limiter  limiter
 
 	mu   sync.RWMutex
-	keys map[string]Principal // by hash; keys never change, only come and go
+	keys map[string]knownKey // by hash
+}
+
+// keyAge is how long a key that was read is not read again: how long a key works after it was taken away, on any node.
+const keyAge = 2 * time.Second
+
+type knownKey struct {
+	principal Principal
+	until     time.Time
 }
 
 // New opens the book.
 func New(d *db.DB, log *slog.Logger) *Accounts {
-	a := &Accounts{db: d, log: log, keys: map[string]Principal{}}
+	a := &Accounts{db: d, log: log, keys: map[string]knownKey{}}
 	a.sessions = scs.New()
 	a.sessions.Store = (*sessionStore)(a)
 	a.sessions.Lifetime = 7 * 24 * time.Hour
@@ -148,22 +156,26 @@ func (a *Accounts) SignIn(ctx context.Context, email, password, remote string) (
 	return u, nil
 }
 
-// Key finds the principal of an API key.
+// Key finds the principal of an API key. A key that was taken away stops working within seconds on every node.
 func (a *Accounts) Key(ctx context.Context, key string) (Principal, error) {
 	hash := hashKey(key)
 	a.mu.RLock()
-	p, ok := a.keys[hash]
+	known, ok := a.keys[hash]
 	a.mu.RUnlock()
-	if ok {
-		return p, nil
+	now := time.Now()
+	if ok && now.Before(known.until) {
+		return known.principal, nil
 	}
 	p, err := a.keyByHash(ctx, hash)
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if err != nil {
+		if problem.Is(err, problem.Unauthorized) {
+			delete(a.keys, hash)
+		}
 		return Principal{}, err
 	}
-	a.mu.Lock()
-	a.keys[hash] = p
-	a.mu.Unlock()
+	a.keys[hash] = knownKey{principal: p, until: now.Add(keyAge)}
 	return p, nil
 }
 

@@ -66,6 +66,30 @@ func TestBootstrap(t *testing.T) {
 	})
 }
 
+// TestKeyTakenAway: a key that any node has taken away works no longer than what was read of it may be used.
+func TestKeyTakenAway(t *testing.T) {
+	t.Parallel()
+	a := New(dbtest.Open(t, dbtest.Fresh(t, db.SQLite, Migrations)), slog.New(slog.DiscardHandler))
+	if _, err := a.Bootstrap(t.Context(), "the-key"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Key(t.Context(), "the-key"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.db.Write(t.Context(), func(tx *db.Tx) error { _, err := tx.Exec(`DELETE FROM api_keys`); return err }); err != nil {
+		t.Fatal(err)
+	}
+	known := a.keys[hashKey("the-key")]
+	if left := time.Until(known.until); left > keyAge || keyAge > 5*time.Second {
+		t.Errorf("what was read is used for %s more", left)
+	}
+	known.until = time.Now()
+	a.keys[hashKey("the-key")] = known
+	if p, err := a.Key(t.Context(), "the-key"); !problem.Is(err, problem.Unauthorized) || len(a.keys) != 0 {
+		t.Errorf("got %+v, %v; remembered %v", p, err, a.keys)
+	}
+}
+
 // Nodes of a new cluster start at the same moment: one of them makes the organisation.
 func TestBootstrapRace(t *testing.T) {
 	t.Parallel()

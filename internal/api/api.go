@@ -30,12 +30,12 @@ const Version = "1.0.0"
 // Registrar adds operations to the API.
 type Registrar func(api huma.API)
 
-// New makes the handler of everything under Base.
-func New(d *db.DB, accounts *account.Accounts, log *slog.Logger, registrars ...Registrar) http.Handler {
+// New makes the handler of everything under Base. node tells the present name of this node.
+func New(d *db.DB, accounts *account.Accounts, log *slog.Logger, node func() string, registrars ...Registrar) http.Handler {
 	mux := http.NewServeMux()
 	h := describe(mux, registrars...)
 	mux.HandleFunc("GET "+Base+"/docs", docs(h.OpenAPI()))
-	keys := &idempotency{db: d, log: log}
+	keys := &idempotency{db: d, log: log, node: node}
 	return recoverer(log, accounts.Middleware(keys.middleware(fallback(mux))))
 }
 

@@ -91,7 +91,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	w := &world{items: &items{}, db: d}
 	describing.Lock()
 	defer describing.Unlock()
-	w.h = New(d, accounts, log, w.items.register)
+	w.h = New(d, accounts, log, nodeName, w.items.register)
 	return w
 }
 
@@ -249,7 +249,7 @@ func TestIdempotencyRace(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, open func(migrations ...fs.FS) *db.DB) {
 		d := open(account.Migrations, Migrations)
-		keys := &idempotency{db: d, log: slog.New(slog.DiscardHandler)}
+		keys := &idempotency{db: d, log: slog.New(slog.DiscardHandler), node: nodeName}
 		started, release := make(chan struct{}), make(chan struct{})
 		var calls atomic.Int64
 		h := keys.middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -357,6 +357,36 @@ func TestAnyAddress(t *testing.T) {
 		rec := httptest.NewRecorder()
 		if w.h.ServeHTTP(rec, r); rec.Code >= 500 {
 			t.Fatalf("%s: %d %s", text, rec.Code, rec.Body)
+		}
+	})
+}
+
+func nodeName() string { return "this-node" }
+
+// TestReleaseNode: the keys of a node that died are free again where its request had no answer yet, and only there.
+func TestReleaseNode(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, open func(migrations ...fs.FS) *db.DB) {
+		d := open(Migrations)
+		claim := func(node, key string) *stored {
+			t.Helper()
+			old, err := (&idempotency{db: d, node: func() string { return node }}).claim(t.Context(), "org", key, "print")
+			must(t, err)
+			return old
+		}
+		for _, node := range []string{"dead", "alive"} {
+			claim(node, node+" runs")
+			claim(node, node+" answered")
+			must(t, d.Write(t.Context(), func(tx *db.Tx) error {
+				_, err := tx.Exec(`UPDATE idempotency SET status = 200, body = $2 WHERE key = $1`, node+" answered", []byte("{}"))
+				return err
+			}))
+		}
+		must(t, d.Write(t.Context(), func(tx *db.Tx) error { return ReleaseNode(tx, "dead") }))
+		for key, kept := range map[string]bool{"dead runs": false, "dead answered": true, "alive runs": true, "alive answered": true} {
+			if old := claim("heir", key); (old != nil) != kept {
+				t.Errorf("%s: kept %t", key, old != nil)
+			}
 		}
 	})
 }

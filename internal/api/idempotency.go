@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -20,8 +21,17 @@ import (
 // idempotency answers a repeated POST of the same Idempotency-Key with the first answer, for a day. The same key with
 // another request is refused; while the first request still runs, the second hears 409.
 type idempotency struct {
-	db  *db.DB
-	log *slog.Logger
+	db   *db.DB
+	log  *slog.Logger
+	node func() string // name of this node, under which requests run
+}
+
+// ReleaseNode frees the keys whose request was running on a node that is no more: it may be sent again.
+func ReleaseNode(tx *db.Tx, node string) error {
+	if _, err := tx.Exec(`DELETE FROM idempotency WHERE node = $1 AND status = $2`, node, running); err != nil {
+		return fmt.Errorf("release the idempotency keys of node %s: %w", node, err)
+	}
+	return nil
 }
 
 const (
@@ -104,8 +114,8 @@ func (i *idempotency) claim(ctx context.Context, organisation, key, print string
 		if _, err := tx.Exec(`DELETE FROM idempotency WHERE created_at < $1`, db.Micros(tx.Now().Add(-keepKeys))); err != nil {
 			return err
 		}
-		res, err := tx.Exec(`INSERT INTO idempotency (organisation_id, key, fingerprint, status, content_type, created_at)
-			VALUES ($1, $2, $3, $4, '', $5) ON CONFLICT DO NOTHING`, organisation, key, print, running, db.Micros(tx.Now()))
+		res, err := tx.Exec(`INSERT INTO idempotency (organisation_id, key, fingerprint, status, content_type, created_at, node)
+			VALUES ($1, $2, $3, $4, '', $5, $6) ON CONFLICT DO NOTHING`, organisation, key, print, running, db.Micros(tx.Now()), i.node())
 		if err != nil {
 			return err
 		}

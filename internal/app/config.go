@@ -31,8 +31,14 @@ type Config struct {
 	TLSClientCRL   string        `yaml:"tls-client-crl" env:"LUMELA_TLS_CLIENT_CRL"`
 	Database       string        `yaml:"database" env:"LUMELA_DATABASE"`
 	NATS           string        `yaml:"nats" env:"LUMELA_NATS"`
+	NodeName       string        `yaml:"node-name" env:"LUMELA_NODE_NAME"`
+	DrainDelay     time.Duration `yaml:"drain-delay" env:"LUMELA_DRAIN_DELAY"`
 	Admission      string        `yaml:"admission" env:"LUMELA_ADMISSION"`
 	Demo           int           `yaml:"demo" env:"LUMELA_DEMO"`
+	MaxStations    int           `yaml:"max-stations" env:"LUMELA_MAX_STATIONS"`
+	BackupDir      string        `yaml:"backup-dir" env:"LUMELA_BACKUP_DIR"`
+	BackupEvery    time.Duration `yaml:"backup-every" env:"LUMELA_BACKUP_EVERY"`
+	BackupKeep     int           `yaml:"backup-keep" env:"LUMELA_BACKUP_KEEP"`
 	LogLevel       string        `yaml:"log-level" env:"LUMELA_LOG_LEVEL"`
 	LogFormat      string        `yaml:"log-format" env:"LUMELA_LOG_FORMAT"`
 	Heartbeat      time.Duration `yaml:"heartbeat" env:"LUMELA_HEARTBEAT"`
@@ -49,8 +55,8 @@ type Config struct {
 // Default is the configuration of a node that is told nothing.
 func Default() Config {
 	return Config{DataDir: "./data", HTTP: ":8080", Admission: string(station.Approve), LogLevel: "info", LogFormat: "text",
-		Heartbeat: 5 * time.Minute, MaxFrame: 1 << 20, CallTimeout: 30 * time.Second, FrameRetention: 30 * 24 * time.Hour, FrameMaxSize: 20 << 30,
-		LinksPerHour: station.DefaultLinks}
+		DrainDelay: 2 * time.Second, Heartbeat: 5 * time.Minute, MaxFrame: 1 << 20, CallTimeout: 30 * time.Second, FrameRetention: 30 * 24 * time.Hour, FrameMaxSize: 20 << 30,
+		LinksPerHour: station.DefaultLinks, BackupEvery: 24 * time.Hour, BackupKeep: 7}
 }
 
 // Flags adds the configuration to a flag set.
@@ -64,8 +70,14 @@ func (c *Config) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.TLSClientCRL, "tls-client-crl", c.TLSClientCRL, "revocation list in PEM or DER of the stations' certificates")
 	f.StringVar(&c.Database, "database", c.Database, "postgres://… ; empty for SQLite in the data directory")
 	f.StringVar(&c.NATS, "nats", c.NATS, "nats://…, comma-separated; empty for a bus inside the process")
+	f.StringVar(&c.NodeName, "node-name", c.NodeName, "what people call this node of a cluster; the name of the machine when empty")
+	f.DurationVar(&c.DrainDelay, "drain-delay", c.DrainDelay, "how long a node of a cluster that stops still serves after it has said on /readyz that it is not ready; at most 4s")
 	f.StringVar(&c.Admission, "admission", c.Admission, "what an unknown station gets: closed, approve or open")
 	f.IntVar(&c.Demo, "demo", c.Demo, "number of virtual stations inside the process")
+	f.IntVar(&c.MaxStations, "max-stations", c.MaxStations, "stations that may be connected to this node at once; 0 for 10,000, or fewer where the limit of open files is low")
+	f.StringVar(&c.BackupDir, "backup-dir", c.BackupDir, "folder for backups that an embedded node makes by itself; empty for none")
+	f.DurationVar(&c.BackupEvery, "backup-every", c.BackupEvery, "time between two of these backups")
+	f.IntVar(&c.BackupKeep, "backup-keep", c.BackupKeep, "how many of these backups are kept")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
 	f.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "heartbeat interval that stations are told")
@@ -136,6 +148,16 @@ func (c *Config) check() error {
 		return fmt.Errorf("demo: must be between 0 and 10000, is %d", c.Demo)
 	case c.Demo > 0 && c.HTTP == "":
 		return errors.New("demo: the virtual stations connect without TLS, so http is needed")
+	case c.DrainDelay < 0 || c.DrainDelay > 4*time.Second:
+		return fmt.Errorf("drain-delay: must be between 0 and 4s, so that a node ends within 10s, is %s", c.DrainDelay)
+	case c.MaxStations < 0 || c.MaxStations > 10_000_000:
+		return fmt.Errorf("max-stations: must be between 0 and 10,000,000, is %d", c.MaxStations)
+	case c.BackupDir != "" && c.Database != "":
+		return errors.New("backup-dir: a node backs up its own files only, and database is set: back up PostgreSQL with its own tools")
+	case c.BackupDir != "" && c.BackupEvery < time.Minute:
+		return fmt.Errorf("backup-every: must be at least 1m, is %s", c.BackupEvery)
+	case c.BackupDir != "" && c.BackupKeep < 1:
+		return fmt.Errorf("backup-keep: must be at least 1, is %d", c.BackupKeep)
 	case c.Heartbeat < time.Second:
 		return fmt.Errorf("heartbeat: must be at least 1s, is %s", c.Heartbeat)
 	case c.MaxFrame < 4096:

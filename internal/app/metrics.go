@@ -33,6 +33,20 @@ func newMetrics(n *node) *metrics {
 	gauge("frame_log_healthy", "1 while frames can be logged, 0 while they are lost.", func() float64 { return healthy(n.frames) })
 	counter("database_outages_total", "Outages of the database since the start.", n.db.Outages)
 	counter("db_commits_total", "Transactions committed; several units share one.", func() int64 { return n.db.Stats().Commits })
+	if n.clustered() {
+		gauge("cluster_nodes", "Nodes that serve, this one included, as of the last heartbeat.", func() float64 { return float64(n.member.Alive()) })
+		gauge("cluster_heartbeat_age_seconds", "Time since the last heartbeat that reached the database.", func() float64 { return n.member.Silence().Seconds() })
+	}
+	gauge("bus_connected", "1 when the bus between the nodes is reached.", func() float64 {
+		if n.bus.Healthy() {
+			return 1
+		}
+		return 0
+	})
+	counter("cluster_nodes_declared_dead_total", "Nodes that this one declared dead.", n.member.Counters.Declared.Load)
+	counter("cluster_renamed_total", "Times that the others took this node for dead.", n.member.Counters.Renamed.Load)
+	counter("cluster_cut_off_total", "Times that this node sent its stations away because it did not reach the database.", n.member.Counters.CutOff.Load)
+	counter("links_stale_total", "Links closed because the database had another one for their station.", g.Counters.Stale.Load)
 	return &metrics{registry: r}
 }
 

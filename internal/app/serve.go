@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"lumela/internal/sse"
 )
 
 // drainTime is how long a stopping node waits for what is under way. Together with the rest it stays below 10 s.
@@ -52,32 +54,55 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, stdout io.Writer) er
 	return errors.Join(err, n.close())
 }
 
-// drain lets what is under way finish: first the stations, whose messages are money, then the API.
+// drain ends the serving without a call that fails. First the node says that it is not ready and goes on as before, until
+// balancers have noticed; its clients are told to come by a new connection. Then nobody new is let in. Streams end at once,
+// their clients resume elsewhere. Stations are sent away as soon as they have answered what they were asked; last comes the
+// API, some of whose calls wait for stations that are on their way to another node.
 func (n *node) drain(s *servers) {
+	n.draining.Store(true)
+	if n.clustered() && n.cfg.DrainDelay > 0 {
+		telling, cancel := context.WithTimeout(context.Background(), n.cfg.DrainDelay)
+		if err := n.member.Drain(telling); err != nil {
+			n.log.Warn("the other nodes do not know that this one drains", "error", err)
+		}
+		<-telling.Done()
+		cancel()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	n.gateway.Drain(ctx)
-	s.endStreams()
-	for _, srv := range s.all {
-		if err := srv.Shutdown(ctx); err != nil {
-			n.log.Warn("HTTP server not drained in time", "error", err)
-			_ = srv.Close() // what is left is cut
-		}
+	for _, l := range s.listeners {
+		_ = l.Close() // nothing of it is needed any more
 	}
+	close(s.ending)
+	var serving sync.WaitGroup
+	for _, srv := range s.all {
+		serving.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				n.log.Warn("HTTP server not drained in time", "error", err)
+				s.giveUp()
+				_ = srv.Close() // what is left is cut
+			}
+		})
+	}
+	n.gateway.Drain(ctx)
+	serving.Wait()
+	s.giveUp()
 }
 
 // servers are the HTTP servers of a node.
 type servers struct {
 	all        []*http.Server
 	plain, tls net.Addr // nil when not served
+	listeners  []net.Listener
 	failed     chan error
-	endStreams context.CancelFunc
+	ending     chan struct{}      // closed to end the streams
+	giveUp     context.CancelFunc // ends the requests that are under way
 }
 
 func (n *node) listen() (*servers, error) {
-	s := &servers{failed: make(chan error, 2)}
-	base, cancel := context.WithCancel(context.Background())
-	s.endStreams = cancel
+	s := &servers{failed: make(chan error, 2), ending: make(chan struct{})}
+	base, cancel := context.WithCancel(sse.WithEnd(context.Background(), s.ending))
+	s.giveUp = cancel
 	handler, door := n.handler(), newDoor()
 	start := func(addr string, secure bool) (net.Addr, error) {
 		l, err := net.Listen("tcp", addr)
@@ -87,7 +112,7 @@ func (n *node) listen() (*servers, error) {
 		l = guarded{l, door}
 		srv := &http.Server{Handler: handler, ConnState: door.changed, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 			ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return base }}
-		s.all = append(s.all, srv)
+		s.all, s.listeners = append(s.all, srv), append(s.listeners, l)
 		serve := func() error { return srv.Serve(l) }
 		if secure {
 			if srv.TLSConfig, err = tlsConfig(n.cfg); err != nil {
@@ -96,7 +121,7 @@ func (n *node) listen() (*servers, error) {
 			serve = func() error { return srv.ServeTLS(l, "", "") }
 		}
 		go func() {
-			if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			if err := serve(); !errors.Is(err, http.ErrServerClosed) && !n.draining.Load() {
 				s.failed <- fmt.Errorf("serve %s: %w", addr, err)
 			}
 		}()

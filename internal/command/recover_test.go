@@ -23,7 +23,7 @@ func TestRecover(t *testing.T) {
 			c.ID, c.Organisation, c.Station, c.Action, c.CreatedAt = id, "o", "CP", "SetVariables", time.Now()
 			must(t, w.add(ctx, &c, `{"setVariableData":[{"attributeValue":"a-very-secret-password","component":{"name":"SecurityCtrlr"},"variable":{"name":"BasicAuthPassword"}}]}`))
 		}
-		must(t, w.Recover(ctx))
+		must(t, w.Recover(ctx, ""))
 		must(t, w.Expire(ctx))
 		for id, want := range map[string]Status{"sent": Unclear, "late": Expired, "waits": Queued} {
 			var status, request string

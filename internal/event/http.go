@@ -43,6 +43,9 @@ func (l *Log) stream(ctx context.Context, organisation, after string, w *sse.Wri
 		return err
 	}
 	defer s.Close()
+	if err := l.follow(ctx); err != nil {
+		return err
+	}
 	if err := w.Alive(); err != nil { // only now does the client hear that it listens: what it fetches next is complete with the stream
 		return err
 	}

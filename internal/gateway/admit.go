@@ -49,6 +49,10 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuseFor(w, r, remote, "", &Refusal{Status: http.StatusNotFound, Reason: "no station id in the path"})
 		return
 	}
+	if g.full(id) {
+		g.refuse(w, r, &Refusal{Status: http.StatusServiceUnavailable, Reason: "this node has as many stations as it may have (max-stations)"}, time.Minute)
+		return
+	}
 	if wait := g.limiter.blocked(pair(remote, id)); wait > 0 {
 		g.refuse(w, r, &Refusal{Status: http.StatusTooManyRequests, Reason: "too many wrong passwords for this station from this address"}, wait)
 		return

@@ -37,6 +37,10 @@ func offline(id string) error { return problem.New(problem.Offline, "station %s 
 
 // Call sends a 2.1 request to the station in its own version. Calls wait until the station has settled.
 func (l *Link) Call(ctx context.Context, req ocpp.Request) (Answer, error) {
+	if !l.calls.begin() { // the station is being sent to another node
+		return Answer{}, offline(l.station.ID)
+	}
+	defer l.calls.end()
 	if !l.accepted.Load() {
 		if err := l.callBeforeAcceptance(req); err != nil {
 			return Answer{}, err
@@ -45,6 +49,8 @@ func (l *Link) Call(ctx context.Context, req ocpp.Request) (Answer, error) {
 		select {
 		case <-l.ready:
 		case <-l.ctx.Done():
+			return Answer{}, offline(l.station.ID)
+		case <-l.calls.leaving():
 			return Answer{}, offline(l.station.ID)
 		case <-ctx.Done():
 			return Answer{}, problem.New(problem.Timeout, "the station has not settled yet; nothing was sent")
@@ -220,6 +226,9 @@ type answerWire struct {
 }
 
 func (g *Gateway) callAfar(ctx context.Context, id string, req ocpp.Request) (Answer, error) {
+	if !g.bus.Healthy() { // the request would wait for the bus and nobody would know
+		return Answer{}, offline(id)
+	}
 	until, ok := ctx.Deadline()
 	if !ok {
 		until = time.Now().Add(g.o.CallTimeout)
@@ -232,8 +241,11 @@ func (g *Gateway) callAfar(ctx context.Context, id string, req ocpp.Request) (An
 	switch {
 	case errors.Is(err, bus.ErrNoResponders):
 		return Answer{}, offline(id)
-	case err != nil:
-		return Answer{}, problem.Wrap("reach the node of the station", err)
+	case errors.Is(err, bus.ErrClosed):
+		return Answer{}, &problem.Error{Op: "reach the node of the station", Kind: problem.Unavailable, Text: "this node is being stopped; nothing was sent", Err: err}
+	case err != nil: // it may have arrived
+		return Answer{}, &problem.Error{Op: "reach the node of the station", Kind: problem.Timeout, Err: err,
+			Text: "no answer came from the node that holds the station's link; whether the station acted is not known"}
 	}
 	return readAnswer(id, req, raw)
 }
@@ -270,14 +282,14 @@ func (g *Gateway) joinCluster() error {
 		}
 		if l := g.Link(n.Station); l != nil && l.id != n.Link {
 			g.Counters.Replaced.Add(1)
-			l.close(1000, "replaced by a newer link on another node")
+			l.close(1000, replaced+" on another node")
 		}
 	})
 	if err != nil {
 		return err
 	}
 	g.subs = append(g.subs, sub)
-	return nil
+	return g.hearRemovals()
 }
 
 // announce lets other nodes close their link of the same station, and takes the calls for it.

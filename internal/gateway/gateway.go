@@ -92,6 +92,9 @@ type Options struct {
 	AfterBoot time.Duration
 	// PingEvery is how long a link may be silent before it is pinged, DeadAfter before it is given up; 60 s and 3 min.
 	PingEvery, DeadAfter time.Duration
+	// MaxLinks is how many stations may be connected at once; 0 for any number. Those that are being let in at the same moment
+	// may exceed it by MaxHandshakes.
+	MaxLinks int
 	// MaxHandshakes bounds the stations that are being let in at the same moment; 256 by default.
 	MaxHandshakes int
 	// Now is the machine's clock, which somebody may set at any moment: it stamps and never measures. time.Now by default.
@@ -138,6 +141,7 @@ type Gateway struct {
 	mu    sync.RWMutex
 	links map[string]*Link
 
+	node     atomic.Pointer[string]
 	draining atomic.Bool
 	stop     chan struct{}
 	stopped  sync.WaitGroup
@@ -148,7 +152,7 @@ type Gateway struct {
 
 // Counters are figures of the gateway since it started.
 type Counters struct {
-	Accepted, Refused, FramesIn, FramesOut, Replaced atomic.Int64
+	Accepted, Refused, FramesIn, FramesOut, Replaced, Stale atomic.Int64
 }
 
 // New makes a gateway and starts its housekeeping. Close ends it.
@@ -156,6 +160,7 @@ func New(o Options, p Platform, frames *frame.Log, b *bus.Bus, log *slog.Logger)
 	o.defaults()
 	g := &Gateway{o: o, platform: p, frames: frames, bus: b, log: log, upgrader: map[ocpp.Version]*gws.Upgrader{}, strange: map[ocpp.Version]*gws.Upgrader{},
 		began: time.Now(), limiter: newLimiter(), hands: make(chan struct{}, o.MaxHandshakes), links: map[string]*Link{}, stop: make(chan struct{})}
+	g.node.Store(&o.Node)
 	for _, v := range ocpp.Versions {
 		g.upgrader[v] = g.newUpgrader(v, o.MaxFrame)
 		g.strange[v] = g.newUpgrader(v, min(o.MaxFrame, maxStrangersFrame))
@@ -205,6 +210,12 @@ func (g *Gateway) Links() int {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return len(g.links)
+}
+
+// full reports whether a station cannot be let in because too many are connected. One that is connected already may come
+// again: its new link replaces the old one.
+func (g *Gateway) full(id string) bool {
+	return g.o.MaxLinks > 0 && g.Links() >= g.o.MaxLinks && g.Link(id) == nil
 }
 
 // Disconnect closes a station's link on this node, if there is one.
@@ -287,44 +298,6 @@ func (g *Gateway) reportSeen() {
 	}
 	if len(seen) > 0 {
 		g.platform.Seen(seen)
-	}
-}
-
-// Drain lets running frames finish, takes no new ones, and closes every link with 1001. It returns when all are closed
-// or ctx ends.
-func (g *Gateway) Drain(ctx context.Context) {
-	g.draining.Store(true)
-	var wg sync.WaitGroup
-	for _, l := range g.all() {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			l.serving.Lock() // the frame under way
-			defer l.serving.Unlock()
-			l.close(1001, "the service is being restarted")
-		}()
-	}
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		g.waitEmpty(ctx)
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
-
-func (g *Gateway) waitEmpty(ctx context.Context) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for g.Links() > 0 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
 }
 

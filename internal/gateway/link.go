@@ -23,6 +23,7 @@ type Link struct {
 	version ocpp.Version
 	station Station
 	id      string
+	node    string // name of this node when the link began
 	remote  string
 	opened  time.Time
 	conn    *gws.Conn
@@ -34,6 +35,8 @@ type Link struct {
 	words    sync.Mutex // guards dialogue
 	dialogue translate.Dialogue
 	state    *translate.Memory
+
+	calls flight // requests to the station that are under way
 
 	out     sync.Mutex // guards calling
 	calling struct{ id, action string }
@@ -63,7 +66,8 @@ type current struct {
 
 func (l *Link) start(st Station, conn *gws.Conn, remote string) {
 	l.station, l.conn, l.remote, l.opened = st, conn, remote, time.Now()
-	l.id = uuid.NewString()
+	l.id, l.node = uuid.NewString(), l.gateway.Node()
+	l.calls.open()
 	l.ready = make(chan struct{})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.accepted.Store(st.Accepted)
@@ -129,7 +133,7 @@ func (l *Link) Remote() string { return l.remote }
 func (l *Link) Opened() time.Time { return l.opened }
 
 // Node is the name of the node that holds the link.
-func (l *Link) Node() string { return l.gateway.o.Node }
+func (l *Link) Node() string { return l.node }
 
 // PutOff leaves the request under way without an answer and closes the link: what must not be answered before it is stored
 // cannot be stored now. A station that gets no answer because its link ended keeps the message and sends it again later; a
@@ -212,7 +216,7 @@ func (l *Link) ended(err error) {
 func (l *Link) receive(text string) {
 	l.serving.Lock()
 	defer l.serving.Unlock()
-	if l.gateway.draining.Load() || l.deaf.Load() {
+	if l.gateway.draining.Load() && !isAnswer(text) || l.deaf.Load() {
 		return // not answered: the station sends it again elsewhere
 	}
 	now := time.Now()

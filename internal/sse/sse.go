@@ -60,6 +60,31 @@ func (w *Writer) flush() error {
 	return w.ctrl.Flush()
 }
 
+type endKey struct{}
+
+// WithEnd gives the requests of a server something that ends their streams, and nothing else: a node that stops closes it,
+// and the clients go on at another one.
+func WithEnd(ctx context.Context, end <-chan struct{}) context.Context {
+	return context.WithValue(ctx, endKey{}, end)
+}
+
+// untilEnd is a context that ends with the streams.
+func untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	end, ok := ctx.Value(endKey{}).(<-chan struct{})
+	if !ok {
+		return ctx, cancel
+	}
+	go func() {
+		select {
+		case <-end:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // Register adds an operation that streams events. open checks the request and gives the function that sends until the
 // context ends or sending fails; its error is a normal problem response. That
 // function should send Alive as soon as it misses nothing any more: the client takes it for the beginning. types describe the data of each event type.
@@ -82,7 +107,9 @@ func Register[I any](api huma.API, op huma.Operation, types map[string]any,
 			hc.SetHeader("Cache-Control", "no-store")
 			hc.SetHeader("X-Accel-Buffering", "no")
 			w := &Writer{w: rw, ctrl: http.NewResponseController(rw)}
-			_ = run(hc.Context(), w) // it ends when the client goes: nobody is left to be told
+			ctx, cancel := untilEnd(hc.Context())
+			defer cancel()
+			_ = run(ctx, w) // it ends when the client goes: nobody is left to be told
 		}}, nil
 	})
 }
