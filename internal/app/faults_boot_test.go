@@ -11,7 +11,7 @@ import (
 
 // faultBeforeBoot: OCPP-J 1.6 errata 3.10, OCPP 2.0.1 B01.FR.10.
 func faultBeforeBoot(t *testing.T, f *fault) {
-	s := f.open().Dial(t, f.id(), f.version, apptest.Dial{})
+	s := f.dial(t, apptest.Dial{})
 	s.Ask(f.status("a", 1), callError("a", "SecurityError"))
 	s.Ask(f.begun("b", stamp(1), ""), callError("b", "SecurityError"))
 	if count, _ := sessions(t, f.open(), s.ID); count != 0 {
@@ -24,6 +24,10 @@ func faultBeforeBoot(t *testing.T, f *fault) {
 func (f *fault) pending(t *testing.T, d apptest.Dial) *apptest.Station {
 	t.Helper()
 	s := f.approve().Dial(t, f.id(), f.version, d)
+	if f.strict {
+		f.approve().Want(t, 200, "PATCH", "/stations/"+s.ID, `{"strict":true}`)
+		s = f.approve().Dial(t, s.ID, f.version, d)
+	}
 	s.Ask(apptest.BootFrame(f.version), `[3,"boot",{"status":"Pending","currentTime":"<time>","interval":"<any>"}]`)
 	return s
 }
@@ -55,7 +59,7 @@ func faultPendingTriggered(t *testing.T, f *fault) {
 
 // faultRejected: OCPP 2.0.1 B03.FR.07.
 func faultRejected(t *testing.T, f *fault) {
-	s := f.open().Dial(t, f.id(), f.version, apptest.Dial{})
+	s := f.dial(t, apptest.Dial{})
 	f.open().Want(t, 200, "POST", "/stations/"+s.ID+"/reject", "")
 	s.Ask(apptest.BootFrame(f.version), `[3,"boot",{"status":"Rejected","currentTime":"<time>","interval":"<any>"}]`)
 	s.Ask(call("a", "Heartbeat", `{}`), callError("a", "SecurityError"))
@@ -67,6 +71,7 @@ func faultRejected(t *testing.T, f *fault) {
 
 func faultBootStorm(t *testing.T, f *fault) {
 	s := f.station(t)
+	events := f.open().Listen(t, "/events")
 	began := time.Now()
 	for i := range 100 {
 		id := fmt.Sprint("b", i)
@@ -76,10 +81,14 @@ func faultBootStorm(t *testing.T, f *fault) {
 		t.Errorf("100 boots took %s", took)
 	}
 	s.Quiet()
+	wantSecurityEvent(events, s.ID)
+	if n := f.open().Count(t, `SELECT COUNT(*) FROM events WHERE station_id = $1`, s.ID); n > 20 {
+		t.Errorf("100 boots made %d events", n)
+	}
 }
 
 func faultClock(t *testing.T, f *fault) {
-	s := f.open().Dial(t, f.id(), f.version, apptest.Dial{})
+	s := f.dial(t, apptest.Dial{})
 	check := func(text, field string) {
 		var frame []any
 		apptest.Response{Body: text}.Into(t, &frame)
@@ -122,4 +131,12 @@ func faultWaitingRoom(t *testing.T, f *fault) {
 	n.Want(t, 200, "POST", "/stations/"+s.ID+"/accept", "")
 	s.Send(`[3,"` + s.Expect(`[2,"<id:call>","TriggerMessage",{"requestedMessage":"BootNotification"}]`)["call"] + `",{"status":"Accepted"}]`)
 	s.Boot(f.version).Ask(f.begun("c", stamp(0), ""), `[3,"c","<any>"]`)
+	given := s.Password()
+	apptest.Poll(t, "the end of the password of the waiting room", func() bool {
+		return n.Count(t, `SELECT COUNT(*) FROM stations WHERE id = $1 AND NOT rotate_password AND next_mac IS NULL`, s.ID) == 1
+	})
+	if resp := n.Refused(t, s.ID, f.version, apptest.Dial{Password: password}); resp.StatusCode != 401 {
+		t.Errorf("what it showed in the waiting room: %s", resp.Status)
+	}
+	n.Dial(t, s.ID, f.version, apptest.Dial{Password: given}).Boot(f.version).Quiet()
 }

@@ -68,7 +68,11 @@ func faultHexKey(t *testing.T, f *fault) {
 	if resp := n.Refused(t, id, f.version, apptest.Dial{Password: string(raw)}); resp.StatusCode != 401 {
 		t.Errorf("the bytes that the password spells: %s", resp.Status)
 	}
-	for size, status := range map[int]int{15: 422, 16: 200, 40: 200, 41: 422} { // 40 at most: so every version can carry it
+	sizes := map[int]int{15: 422, 16: 200, 40: 200, 41: 422}
+	if f.version == "2.1" {
+		sizes = map[int]int{15: 422, 16: 200, 41: 200, 64: 200, 65: 422}
+	}
+	for size, status := range sizes {
 		n.Want(t, status, "POST", "/stations/"+id+"/password", `{"password":"`+strings.Repeat("p", size)+`"}`)
 	}
 }
@@ -151,6 +155,7 @@ func faultScan(t *testing.T, f *fault) {
 	n := f.closed()
 	from := apptest.Source()
 	id, password := f.withPassword(t, n, 1)
+	events := n.Listen(t, "/events")
 	statuses := map[int]int{}
 	for i := range 60 {
 		resp := n.Refused(t, fmt.Sprintf("%s-scan-%d", f.id(), i), f.version, apptest.Dial{From: from})
@@ -167,6 +172,9 @@ func faultScan(t *testing.T, f *fault) {
 		t.Errorf("known id with a wrong password: %s", resp.Status)
 	}
 	n.Dial(t, id, f.version, apptest.Dial{From: from, Password: password}).Boot(f.version)
+	events.Next("security event of the address", func(e apptest.Event) bool {
+		return e.Type == "security" && strings.Contains(e.Data, `"remote":"`+from+`"`) && !strings.Contains(e.Data, `"station"`)
+	})
 }
 
 // faultSlowHandshake is played once: the version is not known yet when it happens.

@@ -57,8 +57,7 @@ func faultOldLinkEnds(t *testing.T, f *fault) {
 }
 
 func faultCallBeforeBoot(t *testing.T, f *fault) {
-	id := f.id()
-	f.open().Dial(t, id, f.version, apptest.Dial{}).Boot(f.version)
+	id := f.station(t).ID
 	s := f.open().Dial(t, id, f.version, apptest.Dial{}) // it is known and accepted, and has not booted on this link
 	s.Quiet()
 	p := f.open().Begin("POST", "/stations/"+id+"/commands/Reset", `{"type":"Immediate"}`)
@@ -136,7 +135,7 @@ func faultInflation(t *testing.T, f *fault) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	s := f.open().Dial(t, f.id(), f.version, apptest.Dial{Header: http.Header{"Sec-WebSocket-Extensions": {"permessage-deflate; client_no_context_takeover; server_no_context_takeover"}}})
+	s := f.dial(t, apptest.Dial{Header: http.Header{"Sec-WebSocket-Extensions": {"permessage-deflate; client_no_context_takeover; server_no_context_takeover"}}})
 	if got := s.Response.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(got, "permessage-deflate") {
 		t.Fatalf("no compression: %q", got)
 	}

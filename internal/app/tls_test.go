@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -211,7 +212,7 @@ func faultNullSuites(t *testing.T, n *tlsNode) {
 func (f *fault) profile3(t *testing.T) string {
 	t.Helper()
 	id := f.id()
-	f.tls().Want(t, 201, "POST", "/stations", `{"id":"`+id+`","securityProfile":3}`)
+	f.tls().Want(t, 201, "POST", "/stations", fmt.Sprintf(`{"id":%q,"securityProfile":3,"strict":%v}`, id, f.strict))
 	return id
 }
 

@@ -102,6 +102,9 @@ func (c *Client) Do(t testing.TB, method, path, body string, headers ...string) 
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
+	if r.Status >= 400 {
+		CheckLeak(t, method+" "+path, r.Body)
+	}
 	return r
 }
 
@@ -146,6 +149,9 @@ func (p *Pending) Wait(t testing.TB) Response {
 	case r := <-p.c:
 		if p.err != nil {
 			t.Fatalf("%s: %v", p.what, p.err)
+		}
+		if r.Status >= 400 {
+			CheckLeak(t, p.what, r.Body)
 		}
 		return r
 	case <-time.After(patience):

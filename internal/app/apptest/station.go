@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
@@ -13,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +30,8 @@ type Dial struct {
 	Header       http.Header // further headers
 	From         string      // local address to connect from; each station has its own loopback address by default
 	TLS          *tls.Config // connects with TLS
-	Manual       bool        // the test answers every call, also those by which a node reads the device model
+	Manual       bool        // the test answers every call, also those by which a node reads the device model or gives a password
+	Deaf         bool        // the station never reads what the node sends
 }
 
 // Station is a raw WebSocket client that plays a charging station.
@@ -46,6 +49,8 @@ type Station struct {
 	reason string
 	pongs  atomic.Int64
 	fences atomic.Int64
+
+	password atomic.Pointer[string] // that the node has given it
 }
 
 var sources atomic.Uint32
@@ -102,14 +107,18 @@ func (n *Node) TryDial(t testing.TB, id, version string, d Dial) (*Station, *htt
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		_, err := io.Copy(io.Discard, resp.Body)
+		body, err := io.ReadAll(resp.Body)
+		CheckLeak(t, "connecting "+id, string(body))
+		resp.Body = io.NopCloser(bytes.NewReader(body))
 		return nil, resp, errors.Join(err, conn.Close())
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, err
 	}
 	s := &Station{ID: id, Response: resp, conn: conn, t: t, manual: d.Manual, frames: make(chan string, 4096), closed: make(chan struct{})}
-	go s.read(br)
+	if !d.Deaf {
+		go s.read(br)
+	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return s, resp, nil
 }
@@ -298,10 +307,44 @@ func (s *Station) answerReader(text string) bool {
 		return false
 	}
 	payload := map[string]string{`"GetBaseReport"`: `{"status":"NotSupported"}`, `"GetConfiguration"`: `{}`}[string(frame[2])]
+	if payload == "" && len(frame) > 3 {
+		payload = s.takePassword(string(frame[2]), frame[3])
+	}
 	if payload == "" {
 		return false
 	}
 	return s.SendBytes(Frame{Opcode: Text, Payload: []byte(`[3,` + string(frame[1]) + `,` + payload + `]`)}.Append(nil)) == nil
+}
+
+// takePassword takes a password that the node gives the station, and gives the answer; "" when the call is about something
+// else.
+func (s *Station) takePassword(action string, payload json.RawMessage) string {
+	var p struct {
+		Key, Value      string
+		SetVariableData []struct {
+			AttributeValue      string
+			Component, Variable struct{ Name string }
+		}
+	}
+	if json.Unmarshal(payload, &p) != nil {
+		return ""
+	}
+	switch {
+	case action == `"ChangeConfiguration"` && p.Key == "AuthorizationKey":
+		s.password.Store(&p.Value)
+		return `{"status":"Accepted"}`
+	case action == `"SetVariables"` && len(p.SetVariableData) == 1 && p.SetVariableData[0].Variable.Name == "BasicAuthPassword":
+		s.password.Store(&p.SetVariableData[0].AttributeValue)
+		return `{"setVariableResult":[{"attributeStatus":"Accepted","component":{"name":"SecurityCtrlr"},"variable":{"name":"BasicAuthPassword"}}]}`
+	}
+	return ""
+}
+
+// Password waits for a password that the node gives the station, and takes it over.
+func (s *Station) Password() string {
+	s.t.Helper()
+	Poll(s.t, "a new password for "+s.ID, func() bool { return s.password.Load() != nil })
+	return *s.password.Load()
 }
 
 // Next gives the next text message of the node.
@@ -309,6 +352,9 @@ func (s *Station) Next() string {
 	s.t.Helper()
 	select {
 	case text := <-s.frames:
+		if strings.HasPrefix(text, "[4,") || strings.HasPrefix(text, "[5,") {
+			CheckLeak(s.t, "station "+s.ID, text)
+		}
 		return text
 	case <-time.After(patience):
 		s.t.Fatalf("station %s: no frame came", s.ID)
