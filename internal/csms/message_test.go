@@ -191,9 +191,7 @@ func TestNotices(t *testing.T) {
 	onEach(t, func(t *testing.T, p *platform) {
 		s := p.booted(t, "S")
 		now := time.Now().UTC().Truncate(time.Second)
-		s.refused(&v21.SignCertificateRequest{CSR: "CSR"}, ocpp.NotSupported)
-		s.refused(&v21.GetCertificateStatusRequest{OCSPRequestData: v21.OCSPRequestData{HashAlgorithm: v21.HashAlgorithmSHA256, IssuerNameHash: "a",
-			IssuerKeyHash: "b", SerialNumber: "1", ResponderURL: "https://ocsp.example"}}, ocpp.NotSupported)
+		s.refused(&v21.Get15118EVCertificateRequest{ISO15118SchemaVersion: "urn:iso:15118:2:2013:MsgDef", Action: v21.CertificateActionInstall, EXIRequest: "x"}, ocpp.NotSupported)
 		ask[*v21.SecurityEventNotificationResponse](s, &v21.SecurityEventNotificationRequest{Type: "TamperDetectionActivated", Timestamp: now})
 		ask[*v21.LogStatusNotificationResponse](s, &v21.LogStatusNotificationRequest{Status: v21.UploadLogStatusUploaded, RequestID: ocpp.Some(1)})
 		transfer := ask[*v21.DataTransferResponse](s, &v21.DataTransferRequest{VendorID: "com.example"})
@@ -210,7 +208,7 @@ func TestNotices(t *testing.T) {
 		for _, n := range notices {
 			got = n.Action + " " + got
 		}
-		if want := "SignCertificate GetCertificateStatus SecurityEventNotification LogStatusNotification DataTransfer "; got != want {
+		if want := "Get15118EVCertificate SecurityEventNotification LogStatusNotification DataTransfer "; got != want {
 			t.Errorf("notices: %s, want %s", got, want)
 		}
 		values, err := p.Ledger.Readings(context.Background(), station.Tenure{Station: "S"}, 1, now, now)

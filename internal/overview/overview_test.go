@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/go-cmp/cmp"
+	"github.com/govalues/decimal"
 
 	"lumela/internal/account"
 	"lumela/internal/bus"
@@ -69,7 +70,7 @@ func TestOverview(t *testing.T) {
 			t.Errorf("of nothing: %+v", v)
 		}
 		for _, id := range []station.ID{"on", "off"} {
-			_, err := stations.Authenticate(ctx, string(id), ocpp.V21, station.Credentials{})
+			_, err := stations.Authenticate(ctx, string(id), station.Credentials{})
 			must(t, err)
 			for i, status := range []v21.ConnectorStatus{v21.ConnectorStatusAvailable, v21.ConnectorStatusOccupied, v21.ConnectorStatusReserved,
 				v21.ConnectorStatusUnavailable, v21.ConnectorStatusFaulted} {
@@ -84,11 +85,19 @@ func TestOverview(t *testing.T) {
 				TransactionInfo: v21.Transaction{TransactionID: fmt.Sprint(i)}}})
 			must(t, err)
 		}
+		for id, watts := range map[station.ID]int64{"on": 7000, "off": 11000} { // a car charges at each; what the offline one draws now nobody knows
+			_, err := ledger.Apply(ctx, session.Event{Organisation: org, Station: id, ReceivedAt: now, Sequenced: true, Request: &v21.TransactionEventRequest{
+				EventType: v21.TransactionEventTypeStarted, Timestamp: now, TriggerReason: v21.TriggerReasonAuthorized, EVSE: &v21.EVSE{ID: 3},
+				TransactionInfo: v21.Transaction{TransactionID: "power"}, MeterValue: []v21.MeterValue{{Timestamp: now, SampledValue: []v21.SampledValue{{
+					Value: decimal.MustNew(watts, 0), Measurand: ocpp.Some(v21.MeasurandPowerActiveImport)}}}}}})
+			must(t, err)
+			must(t, ledger.Release(ctx, id)) // the row is written
+		}
 		var want overview.View
 		want.Stations.Total, want.Stations.Online = 2, 1
 		c := &want.Connectors
 		c.Available, c.Occupied, c.Charging, c.Reserved, c.Unavailable, c.Faulted, c.Unknown = 1, 1, 1, 1, 1, 1, 5
-		want.Sessions.Active, want.Sessions.Today = 2, 2
+		want.Sessions.Active, want.Sessions.Today, want.PowerW = 4, 4, 7000
 		_, got := read(t, mux, org)
 		if midnight := time.Now().UTC().Truncate(24 * time.Hour); now.Before(midnight) {
 			want.Sessions.Today = 0 // the day has ended meanwhile

@@ -378,6 +378,8 @@ func TestStatusLaw(t *testing.T) {
 			}
 			id := ID(fmt.Sprintf("S%d", n))
 			ctx := context.Background()
+			_, err := s.add(ctx, &Station{ID: id, Organisation: home, Admission: Accepted})
+			must(t, err)
 			var want ConnectorState
 			reports := rapid.SliceOfN(rapid.IntRange(0, 4), 1, 8).Draw(t, "times")
 			for i, sec := range reports {
@@ -572,11 +574,15 @@ func TestCounts(t *testing.T) {
 		}
 		for _, st := range []Station{{ID: "on"}, {ID: "off"}, {ID: "wait", Admission: Pending}, {ID: "theirs", Organisation: foreign}} {
 			s.mustAdd(t, st)
-			must(t, s.Status(ctx, home, st.ID, ConnectorState{EVSE: 1, Connector: 1, Status: v21.ConnectorStatusOccupied, At: time.Now()}))
-			must(t, s.Status(ctx, home, st.ID, ConnectorState{EVSE: 2, Connector: 1, Status: v21.ConnectorStatusAvailable, At: time.Now()}))
-		}
-		for _, id := range []ID{"on", "wait", "theirs"} {
-			must(t, s.Linked(ctx, home, Link{ID: string(id), Station: id, At: time.Now()}))
+			owner := home
+			if st.Organisation != "" {
+				owner = st.Organisation
+			}
+			must(t, s.Status(ctx, owner, st.ID, ConnectorState{EVSE: 1, Connector: 1, Status: v21.ConnectorStatusOccupied, At: time.Now()}))
+			must(t, s.Status(ctx, owner, st.ID, ConnectorState{EVSE: 2, Connector: 1, Status: v21.ConnectorStatusAvailable, At: time.Now()}))
+			if st.ID != "off" {
+				must(t, s.Linked(ctx, owner, Link{ID: string(st.ID), Station: st.ID, At: time.Now()}))
+			}
 		}
 		c, err := s.Counts(ctx, home)
 		must(t, err)
