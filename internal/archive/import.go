@@ -315,3 +315,33 @@ func (r *rowReader) row(table string) (string, error) {
 		}
 	}
 }
+
+// Rows calls each with every row of an export in its written form, for those who look into one.
+func Rows(file string, each func(table, row string) error) error {
+	r, err := openReader(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(eachLine(&rowReader{reader: r}, each), r.close())
+}
+
+func eachLine(rr *rowReader, each func(table, row string) error) error {
+	for {
+		table, err := rr.nextTable()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		for err == nil {
+			var line string
+			if line, err = rr.row(table); err == nil && line == "" {
+				break
+			}
+			if err == nil {
+				err = each(table, strings.TrimSuffix(line, "\n"))
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

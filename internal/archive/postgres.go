@@ -93,7 +93,9 @@ func (s *postgresSource) each(ctx context.Context, t *Table, use func(values []a
 	return rows.Err()
 }
 
-// postgresTables reads the server's catalogue: the tables of the current schema, of partitioned ones the parent alone.
+// postgresTables reads the server's catalogue: the tables of the current schema, of partitioned ones the parent alone. A
+// column that is filled with the server's own transaction numbers means nothing elsewhere: it is left out, and an import
+// into a server fills it anew.
 func postgresTables(ctx context.Context, tx pgx.Tx) ([]Table, error) {
 	rows, err := tx.Query(ctx, `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL),
 		ARRAY(SELECT k.attname::text FROM pg_index i, unnest(i.indkey::int[]) WITH ORDINALITY AS o (num, pos), pg_attribute k
@@ -101,7 +103,8 @@ func postgresTables(ctx context.Context, tx pgx.Tx) ([]Table, error) {
 		ARRAY(SELECT DISTINCT r.relname::text FROM pg_constraint f JOIN pg_class r ON r.oid = f.confrelid
 			WHERE f.conrelid = c.oid AND f.contype = 'f' AND NOT r.relispartition)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-		WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+			LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+		WHERE COALESCE(pg_get_expr(d.adbin, d.adrelid), '') NOT LIKE '%pg\_current\_%' AND n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 		AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relname <> $1 ORDER BY c.relname, a.attnum`, gooseTable)
 	if err != nil {
 		return nil, err
