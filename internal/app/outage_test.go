@@ -125,7 +125,12 @@ func ownPostgres(t *testing.T) *postgresServer {
 func (p *postgresServer) stop() error { return p.control("-m", "immediate", "-w", "stop") }
 
 // start starts it again; it recovers from its log.
-func (p *postgresServer) start() error { return p.control("-w", "-l", p.dir+"/log", "start") }
+func (p *postgresServer) start() error {
+	if out, err := exec.Command(p.script, "start", p.dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("start PostgreSQL: %w: %s", err, out)
+	}
+	return nil
+}
 
 func (p *postgresServer) control(args ...string) error {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
@@ -177,7 +182,6 @@ func TestOutageUnderLoad(t *testing.T) {
 		}
 	})
 }
-
 
 // TestFaultT26: a station's messages of transactions are not answered while they cannot be stored, in every version and
 // mode; it is told to wait; reading works where the database can be read; everything is stored afterwards, once.

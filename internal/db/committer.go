@@ -130,7 +130,7 @@ func (c *committer) release() {
 // refuse fails everything that waits because the database is away, then holds off
 // for a while; what arrives meanwhile gets the next attempt.
 func (c *committer) refuse(err error) {
-	c.d.health.set(err)
+	c.d.health.failed(err)
 	c.batch = c.d.queue.take(c, c.batch[:0])
 	for i, r := range c.batch {
 		r.done <- &OutageError{err}
@@ -229,7 +229,7 @@ func (c *committer) settleEach(jobs []job, reason error) {
 
 // committed counts the transaction and runs the hooks of what it made durable.
 func (c *committer) committed(jobs []job) {
-	c.d.health.set(nil)
+	c.d.health.succeeded()
 	c.failures = 0
 	var n int64
 	for i := range jobs {
@@ -261,7 +261,7 @@ func (c *committer) hook(hook func()) {
 // is not trusted again.
 func (c *committer) fail(jobs []job, err error, resource bool) {
 	if resource {
-		c.d.health.set(err)
+		c.d.health.failed(err)
 		c.drop()
 	}
 	uncertain := errors.Is(err, ErrUncertain)

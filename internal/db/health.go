@@ -40,29 +40,40 @@ func (h *health) get() error {
 	return h.err
 }
 
-// set notes how a batch of writes ended.
-func (h *health) set(err error) {
+// failed notes that a batch of writes met a failure of the disk, the connection or the server.
+func (h *health) failed(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case err == nil && h.err == nil:
-	case err == nil:
-		h.d.o.Log.Info("the database writes again", "engine", h.d.engine, "outage", time.Since(h.since).Round(time.Millisecond))
-		close(h.over)
-		h.err, h.over = nil, nil
-	case h.err != nil:
+	if h.err != nil {
 		h.err = err
-	default:
-		h.d.o.Log.Error("the database does not write; what cannot be stored is not answered", "engine", h.d.engine, "error", err)
-		h.err, h.since, h.over = err, time.Now(), make(chan struct{})
-		h.outages++
-		h.probing.Add(1)
-		go h.probe(h.over)
+		return
+	}
+	h.d.o.Log.Error("the database does not write; what cannot be stored is not answered", "engine", h.d.engine, "error", err)
+	h.err, h.since, h.over = err, time.Now(), make(chan struct{})
+	h.outages++
+	h.probing.Add(1)
+	go h.probe(h.over)
+}
+
+// succeeded notes that a batch of writes is durable. After a failure of the disk that proves little: a batch may change
+// nothing, or fit where others do not. There only a probe ends the outage.
+func (h *health) succeeded() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil && blameFor(h.err) != blameResource {
+		h.end()
 	}
 }
 
-// probe writes until it succeeds: the success itself ends the outage.
-func (h *health) probe(over <-chan struct{}) {
+// end ends the outage; the caller holds the lock.
+func (h *health) end() {
+	h.d.o.Log.Info("the database writes again", "engine", h.d.engine, "outage", time.Since(h.since).Round(time.Millisecond))
+	close(h.over)
+	h.err, h.over = nil, nil
+}
+
+// probe writes until it succeeds, or until the outage has ended otherwise.
+func (h *health) probe(over chan struct{}) {
 	defer h.probing.Done()
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
@@ -81,7 +92,15 @@ func (h *health) probe(over <-chan struct{}) {
 			_, err := tx.Exec(probes[h.d.engine])
 			return err
 		})
-		if errors.Is(err, ErrClosed) {
+		switch {
+		case errors.Is(err, ErrClosed):
+			return
+		case err == nil:
+			h.mu.Lock()
+			if h.over == over {
+				h.end()
+			}
+			h.mu.Unlock()
 			return
 		}
 	}

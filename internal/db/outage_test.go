@@ -237,10 +237,15 @@ func TestFullDisk(t *testing.T) {
 	if err == nil || d.Healthy() == nil {
 		t.Fatalf("a full disk: write returned %v, Healthy %v", err, d.Healthy())
 	}
+	if !db.IsOutage(err) {
+		t.Errorf("%v is no outage", err)
+	}
 	// The connection is made anew, without the limit.
 	mustWrite(t, d, func(tx *db.Tx) error { _, err := tx.Exec(addFact, 1000, "after"); return err })
-	if err := d.Healthy(); err != nil {
-		t.Errorf("after recovery Healthy is %v", err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := d.AwaitHealthy(ctx); err != nil || d.Healthy() != nil || d.Outages() != 1 { // by itself
+		t.Errorf("after recovery: %v, Healthy is %v, %d outages", err, d.Healthy(), d.Outages())
 	}
 	if n := count(t, d, "SELECT count(*) FROM fact WHERE name = 'big'"); n != ok || ok == 0 {
 		t.Errorf("%d rows, %d writes succeeded", n, ok)

@@ -36,7 +36,7 @@ type Report struct {
 	StoredWh  int64 // of the same sessions, by the node
 	Differing int   // sessions whose energy or state is not the station's
 
-	Flags    map[string]int // of all sessions
+	Flags    map[string]int // open ones of all sessions
 	Findings []string       // what was wrong, the first of each kind in full
 }
 
@@ -129,8 +129,12 @@ func (r *Report) session(s *station, tx *transaction, list []session) {
 	}
 	got := list[0]
 	r.Sessions++
+	open := got.Flags[:0:0]
 	for _, f := range got.Flags {
-		r.Flags[f.Code]++
+		if f.ResolvedAt == nil { // others are history: a later message has explained them
+			open = append(open, f)
+			r.Flags[f.Code]++
+		}
 	}
 	if !tx.complete() {
 		return
@@ -141,7 +145,7 @@ func (r *Report) session(s *station, tx *transaction, list []session) {
 		r.finding("differing: %s transaction %s is %s with %d Wh (%s, flags %v), the station says %s with %d Wh after %d messages", s.id, tx.id,
 			got.State, got.EnergyWh, got.ID, got.Flags, state, tx.last-tx.start, len(tx.messages))
 	}
-	for _, f := range got.Flags {
+	for _, f := range open {
 		// Nothing was missing, and the station never contradicted itself.
 		if f.Code == "sequence-gap" || f.Code == "conflict" || f.Code == "id-reused" || f.Code == "meter-backwards" || f.Code == "start-unknown" {
 			r.Differing++
@@ -156,7 +160,10 @@ type session struct {
 	TransactionID string `json:"transactionId"`
 	State         string
 	EnergyWh      int64 `json:"energyWh"`
-	Flags         []struct{ Code, Text string }
+	Flags         []struct {
+		Code, Text string
+		ResolvedAt *string `json:"resolvedAt"`
+	}
 }
 
 // sessions reads all sessions of a station, by transaction id.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -68,7 +69,8 @@ const startTime = 30 * time.Second
 // Begin starts the process and does not wait for it.
 func (n *Node) Begin() error {
 	cmd := exec.Command(n.command[0], n.command[1:]...)
-	cmd.Env, cmd.Stderr = n.env, n.log
+	cmd.Env = n.env
+	cmd.Stderr = struct{ io.Writer }{n.log} // by a pipe: a limit of the node's files must not silence it
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // never left behind
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the node: %w", err)
