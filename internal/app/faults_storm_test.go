@@ -191,7 +191,7 @@ func faultReconnects(t *testing.T, f *fault) {
 	dial := apptest.Dial{From: from, Password: password}
 	var refused *http.Response
 	links := 0
-	for ; refused == nil && links < 90; links++ {
+	for ; refused == nil && links < 500; links++ {
 		s, resp, err := n.TryDial(t, id, f.version, dial)
 		switch {
 		case err != nil:
@@ -221,7 +221,7 @@ func faultReconnects(t *testing.T, f *fault) {
 		return st
 	}
 	if b := view().Blocked; b == nil || !strings.Contains(b.Reason, "links") || time.Until(b.Until) <= 0 || time.Until(b.Until) > time.Hour {
-		t.Errorf("the operator sees %+v", b)
+		t.Errorf("the operator sees %+v: %s", b, n.Want(t, 200, "GET", "/stations/"+id, "").Body)
 	}
 	wantSecurityEvent(events, id)
 	good.Quiet()

@@ -79,8 +79,13 @@ func faultOffsets(t *testing.T, f *fault) {
 		{"2026-01-02T10:30:00.5-05:30", "2026-01-02T16:00:00.5Z", ""},
 	} {
 		id := fmt.Sprint("a", i)
-		s.Ask(call(id, "StatusNotification", f.by(fmt.Sprintf(`{"connectorId":%d,"errorCode":"NoError","status":"Available","timestamp":"%s"}`, i+1, c.said),
-			fmt.Sprintf(`{"timestamp":"%s","connectorStatus":"Available","evseId":%d,"connectorId":1}`, c.said, i+1))), `[3,"`+id+`",{}]`)
+		text := call(id, "StatusNotification", f.by(fmt.Sprintf(`{"connectorId":%d,"errorCode":"NoError","status":"Available","timestamp":"%s"}`, i+1, c.said),
+			fmt.Sprintf(`{"timestamp":"%s","connectorStatus":"Available","evseId":%d,"connectorId":1}`, c.said, i+1)))
+		if f.strict && c.warned != "" {
+			s.Ask(text, callError(id, "PropertyConstraintViolation"))
+			continue
+		}
+		s.Ask(text, `[3,"`+id+`",{}]`)
 		var list struct {
 			Items []struct {
 				EVSE int
@@ -162,7 +167,7 @@ func faultHostileText(t *testing.T, f *fault) {
 		}
 		n.Want(t, 200, "GET", "/stations?search="+url.QueryEscape(short), "")
 		if f.is16() && !strings.ContainsAny(text, "\r\n") { // the book of tokens takes no control characters
-			n.Want(t, 201, "POST", "/tokens", `{"uid":`+quoted(fmt.Sprint(i, text))+`,"note":`+quoted(text)+`}`)
+			n.Want(t, 201, "POST", "/tokens", `{"uid":`+quoted(fmt.Sprint(i, f.strict, text))+`,"note":`+quoted(text)+`}`)
 		}
 	}
 }

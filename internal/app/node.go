@@ -191,7 +191,8 @@ func (n *node) openGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.gateway, err = gateway.New(gateway.Options{Node: n.name, Secret: secret, MaxFrame: n.cfg.MaxFrame, CallTimeout: n.cfg.CallTimeout, MaxLinks: n.size},
+	n.gateway, err = gateway.New(gateway.Options{Node: n.name, Secret: secret, MaxFrame: n.cfg.MaxFrame, CallTimeout: n.cfg.CallTimeout, MaxLinks: n.size,
+		Alarm: n.attacked},
 		n.csms, n.frames, n.bus, n.log)
 	if err != nil {
 		return err

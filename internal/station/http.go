@@ -88,7 +88,7 @@ func (st *Station) view() View {
 	return View{ID: string(st.ID), Vendor: st.Vendor, Model: st.Model, SerialNumber: st.SerialNumber, Firmware: st.Firmware,
 		Protocol: st.Protocol, Online: st.Online(), LastSeen: moment(st.LastSeenAt), ConnectedSince: moment(st.ConnectedAt),
 		Admission: st.Admission, SecurityProfile: st.SecurityProfile, Strict: st.Strict, BootedAt: moment(st.BootedAt),
-		ModelReadAt: moment(st.ModelReadAt), CreatedAt: st.CreatedAt}
+		ModelReadAt: moment(st.ModelReadAt), CreatedAt: st.CreatedAt, Blocked: st.block()}
 }
 
 // views adds the EVSEs, their connectors and their running sessions.
