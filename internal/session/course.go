@@ -15,6 +15,8 @@ import (
 // Course is how a session went over time, by our clock where the station's was wrong and a correction is known.
 type Course struct {
 	Session *Session
+	// Thinned tells that readings between the first and the last are past their retention and gone.
+	Thinned bool
 	// Start and End are those of the session; End is zero while it runs.
 	Start, End time.Time
 	// Energy is what had been delivered at each reading of the register, from 0 at the first to the whole energy of the
@@ -59,7 +61,9 @@ func (l *Ledger) Course(ctx context.Context, id string) (*Course, error) {
 	if s.State == Active { // its row may be behind its messages
 		s = s.replay(events)
 	}
-	return s.course(events), nil
+	c := s.course(events)
+	err = l.db.QueryRow(ctx, `SELECT thinned_at IS NOT NULL FROM sessions WHERE id = $1`, id).Scan(&c.Thinned)
+	return c, problem.Wrap("read the session", err)
 }
 
 func (s *Session) course(events []Stored) *Course {
