@@ -42,6 +42,7 @@ const (
 	ClockDifference   = "clock-difference"
 	EndsBeforeStart   = "ends-before-start"
 	TooLong           = "too-long"
+	Damaged           = "damaged"
 )
 
 // Meaning is what a code of a flag stands for.
@@ -57,7 +58,7 @@ type Meaning struct {
 
 // Meanings is every code that a session may carry. docs/sessions.md says what an operator does about each.
 var Meanings = []Meaning{
-	{StartUnknown, "Messages came for a transaction whose start was never reported.", true, "OCPP 1.6 §4.10, OCPP 2.1 E01.FR.16", true},
+	{StartUnknown, "Messages came for a transaction whose start was never reported.", true, "OCPP 1.6 §4.10", true},
 	{EndUnknown, "The transaction's end was never reported; it was taken for ended at the last that is known of it.", true, "OCPP 2.1 E08", true},
 	{TokenRefused, "The station charged for a token that is unknown, blocked or expired.", true, "OCPP 2.1 E01.FR.11, OCPP 1.6 §4.8", false},
 	{IDReused, "The station gave the transaction an id that it had used before, as after a loss of its memory.", true, "OCPP 2.1 E01.FR.08", false},
@@ -76,6 +77,7 @@ var Meanings = []Meaning{
 	{ClockLocalTime, "The station seems to report local time marked as UTC.", true, "OCPP 1.6 §3.14, OCPP 2.1 Part 2 3.1", true},
 	{ClockDifference, "The station's clock and ours differ by more than five minutes.", true, "OCPP 1.6 §3.14, OCPP 2.1 Part 2 3.1", true},
 	{EndsBeforeStart, "By the station's clock the transaction ended before it started.", true, "the laws of the ledger", true},
+	{Damaged, "A stored message is not what it was when it was stored: the disk has changed it, and it does not count.", true, "the laws of the ledger", true},
 	{TooLong, "The session lasted longer than seven days.", true, "the laws of the ledger", true},
 	{NoEnergy, "The session runs and delivers nothing.", true, "the laws of the ledger", false},
 }
