@@ -124,6 +124,13 @@ func (c *CSMS) boot(ctx context.Context, l *gateway.Link, r *v21.BootNotificatio
 			return nil, err
 		}
 	}
+	if known { // a boot while a session runs is never left out: the guardian must see that its station has started again
+		running, err := c.Ledger.RunningOn(ctx, []station.ID{id})
+		if err != nil {
+			return nil, err
+		}
+		known = len(running) == 0
+	}
 	changed := false
 	if !known || st.BootedAt.IsZero() {
 		if changed, err = c.Stations.Booted(ctx, st.Organisation, id, b, accepted); err != nil {

@@ -144,10 +144,16 @@ func (w *scene) boot(s *session.Session, st *station.Station) *Case {
 	return c
 }
 
-// noStop: the connector of the session is free since the last message of the session. Both times are the station's.
+// after reports whether a connector's state is from after the last message of a session. Both times are the station's,
+// which may have no more than whole seconds: a moment that is the same counts, unless it is that of the start.
+func after(c station.ConnectorState, s *session.Session) bool {
+	return c.At.After(s.LastEventAt) || c.At.Equal(s.LastEventAt) && s.LastEventAt.After(s.StartedAt)
+}
+
+// noStop: the connector of the session is free since the last message of the session.
 func (w *scene) noStop(s *session.Session) *Case {
 	c := w.connector(s)
-	if c == nil || c.Status != v21.ConnectorStatusAvailable || !c.At.After(s.LastEventAt) {
+	if c == nil || c.Status != v21.ConnectorStatusAvailable || !after(*c, s) {
 		return nil
 	}
 	return about(NoStop, s, w.now.Add(w.policy.EndSettle))

@@ -67,8 +67,9 @@ func (c *Case) rest(now time.Time) { c.Step, c.DueAt = resting, now.Add(365*24*t
 // Bounds of a pass.
 const (
 	claimFor  = 3 * time.Minute // longer than the handling of a case
-	workers   = 16              // stations that are asked at the same moment
+	workers   = 64              // stations that are asked at the same moment
 	mostCases = 2_000           // handled in one pass; the next one goes on
+	askFor    = time.Minute     // how long a pass begins to ask: silent stations must not hold up everything else
 )
 
 // Parts are what the guardian works with.
@@ -183,12 +184,13 @@ func (g *Guardian) handleAll(ctx context.Context, w *scene) {
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, workers)
+	until := time.Now().Add(askFor)
 	for id, cases := range due {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			for _, c := range cases {
-				if ctx.Err() != nil {
+				if ctx.Err() != nil || time.Now().After(until) {
 					return
 				}
 				if err := g.handle(ctx, w.stations[id], c); err != nil {

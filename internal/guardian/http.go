@@ -209,7 +209,7 @@ func (g *Guardian) mayClose(ctx context.Context, p account.Principal, s *session
 			return nil
 		}
 	}
-	found, err := g.spotVerdict(ctx, s, &Case{Station: s.Station}, time.Time{}, func(state station.ConnectorState) bool { return state.At.After(s.LastEventAt) })
+	found, err := g.spotVerdict(ctx, s, &Case{Station: s.Station}, time.Time{}, func(state station.ConnectorState) bool { return after(state, s) })
 	if err != nil || found == over {
 		return err
 	}

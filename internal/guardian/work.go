@@ -79,7 +79,7 @@ func chargingSince(s *session.Session, events []session.Stored) time.Time {
 // noStop finds out whether a session goes on whose connector is free, and assumes its end when it does not.
 func (g *Guardian) noStop(ctx context.Context, st *station.Station, c *Case) error {
 	return g.reconcile(ctx, st, c, g.clock.Now(), func(s *session.Session, c *Case) (verdict, error) {
-		return g.spotVerdict(ctx, s, c, time.Time{}, func(state station.ConnectorState) bool { return state.At.After(s.LastEventAt) })
+		return g.spotVerdict(ctx, s, c, time.Time{}, func(state station.ConnectorState) bool { return after(state, s) })
 	}, "the connector is free and the station reported no end")
 }
 
