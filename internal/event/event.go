@@ -50,7 +50,8 @@ const (
 	ConnectorUnstuck = "connector.unstuck"
 	NoticeReceived   = "notice"
 	Security         = "security"
-	Resync           = "resync" // made by a stream that cannot resume: fetch everything again
+	Integrity        = "integrity" // something stored is damaged
+	Resync           = "resync"    // made by a stream that cannot resume: fetch everything again
 )
 
 // Retention is how long events are kept for streams that resume.

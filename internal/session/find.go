@@ -103,6 +103,10 @@ func (l *Ledger) current(tx *db.Tx, s *Session) (*Session, error) {
 func (s *Session) replay(events []Stored) *Session {
 	c := *s
 	for _, e := range events {
+		if e.Broken {
+			c.flag(Damaged, damagedText, e.ReceivedAt)
+			continue
+		}
 		c.absorb(Event{Organisation: s.Organisation, Station: s.Station, Request: e.Request, ReceivedAt: e.ReceivedAt, Sequenced: s.Sequenced}, e.hash)
 	}
 	return &c

@@ -206,6 +206,9 @@ func (j *journal) run() {
 		case <-j.closing:
 			return
 		}
+		if j.db.Healthy() != nil {
+			continue // an outage is told once; it is moved afterwards
+		}
 		if err := j.move(context.Background()); err != nil {
 			j.log.Error("journal not moved, it is tried again", "error", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lumela/internal/db"
@@ -29,6 +30,8 @@ type Ledger struct {
 
 	journal *journal
 	limits  Limits
+	broken  sync.Map     // session and hash of damaged messages that were told of
+	damaged atomic.Int64 // their number
 
 	mu   sync.RWMutex
 	live map[station.ID]map[string]*Session // active sessions of stations that are connected here; values never change

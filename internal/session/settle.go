@@ -43,6 +43,7 @@ func (l *Ledger) stored(tx *db.Tx, session string) ([]Stored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the session's messages: %w", err)
 	}
+	l.alarm(session, events)
 	return events, nil
 }
 
@@ -59,6 +60,9 @@ func (f findings) find(code, format string, args ...any) {
 // retell computes the figures of a session from all of its messages and says what is odd about them.
 func (s *Session) retell(events []Stored) findings {
 	found := findings{}
+	if events = wholeOnly(events, found); len(events) == 0 {
+		return found
+	}
 	events = s.inOrder(events)
 	if s.Sequenced {
 		checkNumbers(events, found)

@@ -302,6 +302,7 @@ func (l *Ledger) RunningOn(ctx context.Context, ids []station.ID) (map[station.P
 type Stored struct {
 	Request    *v21.TransactionEventRequest
 	ReceivedAt time.Time
+	Broken     bool // it is not what its hash says, and does not count
 	hash       string
 }
 
@@ -317,6 +318,7 @@ func (l *Ledger) Events(ctx context.Context, id string) ([]Stored, error) {
 		return nil, problem.Wrap("read the session's messages", err)
 	}
 	events, err := scanEvents(rows)
+	l.alarm(id, events)
 	return events, problem.Wrap("read the session's messages", err)
 }
 
@@ -331,7 +333,7 @@ func scanEvents(rows *sql.Rows) ([]Stored, error) {
 			return nil, err
 		}
 		_ = ocpp.Decode(payload, e.Request, false) // written by us: what it broke when it came it still breaks, and is kept
-		e.ReceivedAt = db.Time(received)
+		e.ReceivedAt, e.Broken = db.Time(received), !intact(e.Request, payload, e.hash)
 		out = append(out, e)
 	}
 	return out, rows.Err()
