@@ -45,6 +45,8 @@ type Config struct {
 	MaxFrame       int           `yaml:"max-frame" env:"LUMELA_MAX_FRAME"`
 	CallTimeout    time.Duration `yaml:"call-timeout" env:"LUMELA_CALL_TIMEOUT"`
 	FrameRetention time.Duration `yaml:"frame-retention" env:"LUMELA_FRAME_RETENTION"`
+	MeterValueDays int           `yaml:"meter-value-days" env:"LUMELA_METER_VALUE_DAYS"`
+	SessionDays    int           `yaml:"session-days" env:"LUMELA_SESSION_DAYS"`
 	FrameMaxSize   frame.Size    `yaml:"frame-max-size" env:"LUMELA_FRAME_MAX_SIZE"`
 	LinksPerHour   int           `yaml:"links-per-hour" env:"LUMELA_LINKS_PER_HOUR"`
 
@@ -56,6 +58,7 @@ type Config struct {
 func Default() Config {
 	return Config{DataDir: "./data", HTTP: ":8080", Admission: string(station.Approve), LogLevel: "info", LogFormat: "text",
 		DrainDelay: 2 * time.Second, Heartbeat: 5 * time.Minute, MaxFrame: 1 << 20, CallTimeout: 30 * time.Second, FrameRetention: 30 * 24 * time.Hour, FrameMaxSize: 20 << 30,
+		MeterValueDays: 2 * 365, SessionDays: 10*365 + 3,
 		LinksPerHour: station.DefaultLinks, BackupEvery: 24 * time.Hour, BackupKeep: 7}
 }
 
@@ -85,6 +88,8 @@ func (c *Config) Flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.CallTimeout, "call-timeout", c.CallTimeout, "how long a station may take to answer a request")
 	f.IntVar(&c.LinksPerHour, "links-per-hour", c.LinksPerHour, "links that a station may end within an hour before it is blocked for a while; 0 for any number")
 	f.DurationVar(&c.FrameRetention, "frame-retention", c.FrameRetention, "how long raw frames are kept")
+	f.IntVar(&c.MeterValueDays, "meter-value-days", c.MeterValueDays, "days after their end for which sessions keep the unsigned readings between the first and the last; 0 for ever")
+	f.IntVar(&c.SessionDays, "session-days", c.SessionDays, "days after their end for which sessions are kept; 0 for ever")
 	f.Var(&c.FrameMaxSize, "frame-max-size", "greatest size of all raw frames in the data directory, as 500MiB or 20GiB; the oldest go first; 0 for no bound")
 }
 
@@ -133,6 +138,9 @@ func (c *Config) readFile(file string) error {
 	return nil
 }
 
+// mostDays bounds periods: a hundred years.
+const mostDays = 36_500
+
 // check names the first setting that cannot be.
 func (c *Config) check() error {
 	switch {
@@ -162,6 +170,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("heartbeat: must be at least 1s, is %s", c.Heartbeat)
 	case c.MaxFrame < 4096:
 		return fmt.Errorf("max-frame: must be at least 4096 bytes, is %d", c.MaxFrame)
+	case c.MeterValueDays < 0 || c.MeterValueDays > mostDays:
+		return fmt.Errorf("meter-value-days: must be between 0 and %d, is %d", mostDays, c.MeterValueDays)
+	case c.SessionDays < 0 || c.SessionDays > mostDays:
+		return fmt.Errorf("session-days: must be between 0 and %d, is %d", mostDays, c.SessionDays)
 	case c.FrameRetention < time.Hour:
 		return fmt.Errorf("frame-retention: must be at least 1h, is %s", c.FrameRetention)
 	case c.FrameMaxSize != 0 && c.FrameMaxSize < frame.LeastSize:

@@ -27,10 +27,12 @@ import (
 	"lumela/internal/frame"
 	"lumela/internal/gateway"
 	"lumela/internal/guardian"
+	"lumela/internal/history"
 	"lumela/internal/idtoken"
 	"lumela/internal/job"
 	"lumela/internal/overview"
 	"lumela/internal/reservation"
+	"lumela/internal/retention"
 	"lumela/internal/session"
 	"lumela/internal/station"
 	"lumela/web"
@@ -46,6 +48,8 @@ type node struct {
 	frameDB  *db.DB // the same database as db on PostgreSQL, nil on SQLite
 	bus      *bus.Bus
 	frames   *frame.Log
+	history  *history.History
+	keeper   *retention.Keeper
 	events   *event.Log
 	accounts *account.Accounts
 	stations *station.Stations
@@ -105,6 +109,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 		return n, err
 	}
 	n.openCapabilities(home.ID)
+	n.openHistory(ctx)
 	n.jobs = job.New(n.db, n.name, n.log)
 	if err := n.joinCluster(ctx); err != nil { // before stations can add to what is taken over
 		return n, err
@@ -127,6 +132,7 @@ func (n *node) openJobs() {
 	n.jobs.Every("purge-events", time.Hour, func(ctx context.Context) error { return n.events.Purge(ctx, time.Now()) })
 	n.jobs.Every("expire-commands", time.Minute, n.commands.Expire)
 	n.scheduleBackups()
+	n.keepHistory()
 	n.jobs.Every("guard-sessions", n.guardian.Every(), n.guardian.Pass)
 }
 
@@ -164,7 +170,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 
 func migrations() []fs.FS {
 	return []fs.FS{event.Migrations, job.Migrations, account.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
-		cluster.Migrations, session.Migrations, command.Migrations, guardian.Migrations, api.Migrations}
+		cluster.Migrations, session.Migrations, history.Migrations, command.Migrations, guardian.Migrations, api.Migrations}
 }
 
 func (n *node) openCapabilities(home string) {
@@ -220,6 +226,7 @@ func (n *node) registrars() []api.Registrar {
 		func(h huma.API) { n.ledger.Register(h, n.frames, n.stations) },
 		func(h huma.API) { n.commands.Register(h, n.ledger) },
 		n.guardian.Register,
+		n.history.Register, n.keeper.Register,
 		func(h huma.API) { n.frames.Register(h, n.visible) },
 		func(h huma.API) { overview.Register(h, n.stations, n.ledger) },
 		func(h huma.API) { n.jobs.Register(h, viewer) },
@@ -242,7 +249,8 @@ func viewer(ctx context.Context) (string, error) {
 // OpenAPI gives the description of the API, for documents and generated clients.
 func OpenAPI() ([]byte, error) {
 	n := &node{log: slog.New(slog.DiscardHandler), accounts: &account.Accounts{}, stations: &station.Stations{}, tokens: &idtoken.Tokens{},
-		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, guardian: &guardian.Guardian{}, frames: &frame.Log{}, events: &event.Log{}, jobs: &job.Runner{}, member: &cluster.Member{}}
+		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, guardian: &guardian.Guardian{}, frames: &frame.Log{},
+		history: &history.History{}, keeper: &retention.Keeper{}, events: &event.Log{}, jobs: &job.Runner{}, member: &cluster.Member{}}
 	return api.Spec(n.registrars()...)
 }
 

@@ -179,4 +179,13 @@ func (h *History) Register(api huma.API) {
 			}
 			return page.Of(list, len(list), func(Bucket) []string { return nil }), nil
 		})
+	huma.Register(api, huma.Operation{OperationID: "rebuild-history", Method: http.MethodPost, Path: "/history/rebuild", Tags: []string{"History"},
+		Summary: "Compute the history of the installation again from its sessions", DefaultStatus: http.StatusAccepted,
+		Description: "It happens in the background, station by station, and nothing is missing meanwhile. The history keeps itself up to date: this is for whoever does not believe it."},
+		func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+			if _, err := account.Require(ctx, account.Owner); err != nil {
+				return nil, err
+			}
+			return nil, h.Rebuild(ctx)
+		})
 }
