@@ -137,7 +137,7 @@ func isFrames(name string) bool {
 
 // passing reports whether a name within a data directory is of no worth by itself.
 func passing(name string) bool {
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, asidePrefix) || name == unfinishedMark {
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, asidePrefix) || name == unfinishedMark || name == lockFile {
 		return true
 	}
 	for _, end := range []string{"-wal", "-shm", "-journal", ".partial", Extension} {

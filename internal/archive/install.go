@@ -18,6 +18,8 @@ const (
 	asidePrefix = "before-restore-"
 	// unfinishedMark is a file that says that a data directory is between its old content and its new one.
 	unfinishedMark = "RESTORE-UNFINISHED"
+	// lockFile is held by the node that uses a data directory.
+	lockFile = "lumela.lock"
 )
 
 // Unfinished is an error when a restore was interrupted in the short moment in which it moves files: a node must not start
@@ -40,6 +42,11 @@ func install(ctx context.Context, dir string, force bool, fill func(staging stri
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make the data directory: %w", err)
 	}
+	release, err := lockDir(dir)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	if err := vacant(ctx, dir, force); err != nil {
 		return "", err
 	}
@@ -52,9 +59,6 @@ func install(ctx context.Context, dir string, force bool, fill func(staging stri
 		return "", err
 	}
 	if err := syncTree(staging); err != nil {
-		return "", err
-	}
-	if err := vacant(ctx, dir, force); err != nil { // a node may have been started meanwhile
 		return "", err
 	}
 	return exchange(dir, staging)
@@ -90,7 +94,7 @@ func present(dir string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		n := e.Name()
-		if strings.HasPrefix(n, stagingPrefix) || strings.HasPrefix(n, asidePrefix) || n == "lost+found" {
+		if strings.HasPrefix(n, stagingPrefix) || strings.HasPrefix(n, asidePrefix) || n == lockFile || n == "lost+found" {
 			continue
 		}
 		names = append(names, n)

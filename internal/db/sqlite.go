@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,11 +26,7 @@ func openSQLite(o Options) (read, write *sql.DB, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the folder of the database: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make the database file: %w", err)
-	}
-	if err := f.Close(); err != nil {
+	if err := makeFile(path); err != nil {
 		return nil, nil, fmt.Errorf("make the database file: %w", err)
 	}
 	synchronous := "synchronous(FULL)"
@@ -79,6 +76,20 @@ func openCheckpointer(o Options) (*sql.DB, error) {
 	}
 	handle.SetMaxOpenConns(1)
 	return handle, nil
+}
+
+// makeFile makes the database file for this user only, unless it is there. A file that is there is not opened: to close it
+// again would end the locks of all connections that this process has to it (POSIX), and another process that takes itself
+// for the only one left deletes the write-ahead log under them.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func sqliteDSN(path, txlock string, pragmas ...string) string {
