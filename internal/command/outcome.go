@@ -103,8 +103,9 @@ func (c *Commands) withOutcomes(ctx context.Context, list []*Command) error {
 }
 
 // Settled keeps what came of a command. A command that expired may turn out to have started something after all; nothing
-// else changes once it is known, and one session is the effect of one command only. It reports whether it changed.
-func (c *Commands) Settled(ctx context.Context, cmd *Command, o Outcome) (changed bool, err error) {
+// else changes once it is known, and one session is the effect of one command only. It reports whether it changed; then
+// tell, which may be nil, is called in the same transaction.
+func (c *Commands) Settled(ctx context.Context, cmd *Command, o Outcome, tell func(tx *db.Tx)) (changed bool, err error) {
 	err = c.db.WriteKey(ctx, string(cmd.Station), func(tx *db.Tx) error {
 		o.At = tx.Now()
 		res, err := tx.Exec(`INSERT INTO command_outcomes (command_id, outcome, session_id, words, at)
@@ -120,6 +121,9 @@ func (c *Commands) Settled(ctx context.Context, cmd *Command, o Outcome) (change
 			return err
 		}
 		cmd.Outcome = &o
+		if tell != nil {
+			tell(tx)
+		}
 		if o.State == OutcomeExpired {
 			c.events.Record(tx, event.New(event.RemoteStartExpired, cmd.Organisation, string(cmd.Station), tx.Now(), cmd.view()))
 		}

@@ -124,8 +124,9 @@ func (g *Guardian) Pass(ctx context.Context) error {
 	for _, c := range over {
 		delete(w.cases, c.cause)
 	}
-	g.handleAll(ctx, w)
-	return errors.Join(g.gone(ctx, w), g.remoteStarts(ctx), g.purge(ctx))
+	err = errors.Join(g.gone(ctx, w), g.remoteStarts(ctx), g.purge(ctx))
+	g.handleAll(ctx, w) // last: it waits for stations
+	return err
 }
 
 // scene is everything that a pass looks at.

@@ -328,7 +328,9 @@ func TestNoStop(t *testing.T) {
 
 		// Days later the truth arrives.
 		w.clock.Advance(72 * time.Hour)
-		w.tell(v21.TransactionEventTypeEnded, func(r *v21.TransactionEventRequest) { r.Timestamp, r.Offline = last.Add(9*time.Minute), ocpp.Some(true) }, reads(4000))
+		w.tell(v21.TransactionEventTypeEnded, func(r *v21.TransactionEventRequest) {
+			r.Timestamp, r.Offline = last.Add(9*time.Minute), ocpp.Some(true)
+		}, reads(4000))
 		got := w.session(s.ID)
 		if got.EnergyWh() != 3000 || !got.EndedAt.Equal(last.Add(9*time.Minute)) || got.Flagged(session.EndUnknown) {
 			t.Fatalf("ended at %v with %d Wh and %v", got.EndedAt, got.EnergyWh(), got.Flags)

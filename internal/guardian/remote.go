@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lumela/internal/command"
+	"lumela/internal/db"
 	"lumela/internal/session"
 	"lumela/internal/station"
 	"lumela/ocpp"
@@ -77,12 +78,12 @@ func (g *Guardian) remoteStart(ctx context.Context, cmd *command.Command, now ti
 		return nil
 	}
 	_, err = g.commands.Settled(ctx, cmd, command.Outcome{State: command.OutcomeExpired,
-		Text: "no transaction began within " + (limit + g.policy.StartGrace).String() + " of the station's answer"})
+		Text: "no transaction began within " + (limit + g.policy.StartGrace).String() + " of the station's answer"}, nil)
 	return err
 }
 
 func (g *Guardian) refused(ctx context.Context, cmd *command.Command, text string) error {
-	_, err := g.commands.Settled(ctx, cmd, command.Outcome{State: command.OutcomeRefused, Text: text})
+	_, err := g.commands.Settled(ctx, cmd, command.Outcome{State: command.OutcomeRefused, Text: text}, nil)
 	return err
 }
 
@@ -91,12 +92,10 @@ func (g *Guardian) started(ctx context.Context, cmd *command.Command, s *session
 	if cmd.Outcome != nil {
 		text = "a session began, later than the limit"
 	}
-	changed, err := g.commands.Settled(ctx, cmd, command.Outcome{State: command.OutcomeStarted, Session: s.ID, Text: text})
-	if err != nil || !changed {
-		return false, err
-	}
-	return true, g.ledger.Record(ctx, s, session.Act{Who: session.Guardian, Kind: session.ActRemoteStarted,
-		Text: "the session is the effect of a remote start by " + cmd.By, Data: map[string]any{"command": cmd.ID}})
+	return g.commands.Settled(ctx, cmd, command.Outcome{State: command.OutcomeStarted, Session: s.ID, Text: text}, func(tx *db.Tx) {
+		g.ledger.Act(tx, s, session.Act{Who: session.Guardian, Kind: session.ActRemoteStarted,
+			Text: "the session is the effect of a remote start by " + cmd.By, Data: map[string]any{"command": cmd.ID}})
+	})
 }
 
 // startLimit is how long a station waits for the car after a remote start.

@@ -173,7 +173,7 @@ func (f *front2) txEvent(tx *transaction, ev *txEvent) {
 	if req == nil {
 		return
 	}
-	s.queue(&message{durable: true, build: func() ocpp.Request { return req }, done: func(resp ocpp.Response, err error) {
+	s.queue(&message{durable: true, tx: tx, build: func() ocpp.Request { return req }, done: func(resp ocpp.Response, err error) {
 		if r, ok := f.read(resp).(*v21.TransactionEventResponse); ok && err == nil {
 			f.txAnswered(tx, ev, r)
 		}

@@ -51,6 +51,7 @@ type message struct {
 	done     func(resp ocpp.Response, err error)
 	always   bool // may go before the station is accepted
 	durable  bool
+	tx       *transaction // that the message is about, where it matters
 	attempts int
 }
 

@@ -144,12 +144,13 @@ func (f *front2) sendList(m *v21.SendLocalListRequest) string {
 	return f.s.updateList(u)
 }
 
+// transactionStatus tells of one transaction and its messages when one is named, else of the messages of all: OCPP 2.1 E14.
 func (f *front2) transactionStatus(m *v21.GetTransactionStatusRequest) ocpp.Response {
-	r := &v21.GetTransactionStatusResponse{MessagesInQueue: len(f.s.txQueue) > 0}
-	if m.TransactionID.OK {
-		r.OngoingIndicator = ocpp.Some(f.s.txByID(m.TransactionID.V) != nil)
+	if !m.TransactionID.OK {
+		return &v21.GetTransactionStatusResponse{MessagesInQueue: len(f.s.txQueue) > 0}
 	}
-	return r
+	waits := slices.ContainsFunc(f.s.txQueue, func(q *message) bool { return q.tx != nil && f.txID(q.tx) == m.TransactionID.V })
+	return &v21.GetTransactionStatusResponse{OngoingIndicator: ocpp.Some(f.s.txByID(m.TransactionID.V) != nil), MessagesInQueue: waits}
 }
 
 // serveUpkeep answers what concerns the station itself; nil for other requests.
