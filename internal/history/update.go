@@ -283,3 +283,29 @@ func (h *History) rebuildStation(ctx context.Context, ids []string) error {
 	}
 	return nil
 }
+
+// Take takes in sessions that were imported; [History.Rebuild], or a rebuild of the sums by [History.Sum], must follow.
+func (h *History) Take(ctx context.Context, courses []*session.Course) error {
+	_, err := h.replace(ctx, courses)
+	return err
+}
+
+// Sum computes all sums of some stations of an organisation again from what their sessions add, and those of the organisation.
+func (h *History) Sum(ctx context.Context, organisation string, stations []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	const ever = int64(1) << 60
+	for _, id := range stations {
+		err := h.db.Write(ctx, func(tx *db.Tx) error {
+			return addUpStation(tx, owner{organisation, id}, [2]int64{-ever, ever}, true)
+		})
+		if err != nil {
+			return problem.Wrap("add up the history", err)
+		}
+	}
+	all, err := h.allHours(ctx)
+	if err != nil {
+		return err
+	}
+	return h.addUpOrganisations(ctx, touched{owner{organisation: organisation}: all[owner{organisation: organisation}]})
+}

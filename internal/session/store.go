@@ -22,6 +22,8 @@ const columns = `id, organisation_id, station_id, transaction_id, evse, connecto
 	power_w, soc, stopped_reason, remote_start_id, reservation_id, start_hash, end_hash, flags, created_at, updated_at,
 	billing, end_told, restarted_mwh, max_power_w, clock_offset, started_corrected, ended_corrected`
 
+const selectSession = `SELECT ` + columns + ` FROM sessions WHERE id = $1`
+
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(row scanner) (*Session, error) {
@@ -240,7 +242,8 @@ type Filter struct {
 
 // List reads the sessions of an organisation, latest start first.
 func (l *Ledger) List(ctx context.Context, organisation string, f Filter) ([]*Session, error) {
-	args := []any{organisation, db.Micros(f.From), db.Micros(f.To), db.Micros(f.Before), f.BeforeID}
+	// The cursor bounds the index, too: a deep page must not begin at the first one.
+	args := []any{organisation, db.Micros(f.From), min(db.Micros(f.To), db.Micros(f.Before)+1), db.Micros(f.Before), f.BeforeID}
 	where := `organisation_id = $1 AND started_at >= $2 AND started_at < $3 AND (started_at < $4 OR started_at = $4 AND id < $5)`
 	if f.Station != "" {
 		args = append(args, string(f.Station))
@@ -459,4 +462,86 @@ func readingsBeside(tx *db.Tx, s *Session, after, before time.Time) ([]v21.Meter
 		out = append(out, r.MeterValue...)
 	}
 	return out, rows.Err()
+}
+
+var (
+	eventColumns  = []string{"session_id", "at", "hash", "received_at", "seq_no", "type", "offline", "payload"}
+	insertEvent   = db.NewInsert("session_events", eventColumns, "ON CONFLICT DO NOTHING")
+	insertJournal = db.NewInsert("session_journal", append([]string{"id"}, eventColumns...), "")
+)
+
+// moveOne puts a message where those of its session are.
+func moveOne(tx *db.Tx, m *message) error {
+	_, err := tx.Exec(`INSERT INTO session_events (session_id, at, hash, received_at, seq_no, type, offline, payload)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, m.args()...)
+	if err != nil {
+		return fmt.Errorf("move the session's messages: %w", err)
+	}
+	return nil
+}
+
+// moveAll puts all messages of the journal where those of their sessions are.
+func moveAll(tx *db.Tx) error {
+	_, err := tx.Exec(`INSERT INTO session_events (session_id, at, hash, received_at, seq_no, type, offline, payload)
+		SELECT session_id, at, hash, received_at, seq_no, type, offline, payload FROM session_journal WHERE true ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return fmt.Errorf("move the journal: %w", err)
+	}
+	return nil
+}
+
+// lookIntoJournal gives the newest id of the journal, and whether any id above one is not of a tag.
+func lookIntoJournal(tx *db.Tx, above, tag int64) (newest int64, others bool, err error) {
+	var n int
+	err = tx.QueryRow(`SELECT COALESCE(MAX(id), 0), COALESCE(SUM(CASE WHEN id % 1000 <> $2 THEN 1 ELSE 0 END), 0) FROM session_journal WHERE id > $1`,
+		above, tag).Scan(&newest, &n)
+	if err != nil {
+		return 0, false, fmt.Errorf("look into the journal: %w", err)
+	}
+	return newest, n > 0, nil
+}
+
+// journalRows counts the messages of the journal up to an id.
+func journalRows(tx *db.Tx, upTo int64) (rows int, err error) {
+	err = tx.QueryRow(`SELECT COUNT(*) FROM session_journal WHERE id <= $1`, upTo).Scan(&rows)
+	return rows, err
+}
+
+// emptyJournal deletes the messages of the journal up to an id: they have been moved.
+func emptyJournal(tx *db.Tx, upTo int64) error {
+	_, err := tx.Exec(`DELETE FROM session_journal WHERE id <= $1`, upTo)
+	return err
+}
+
+// mostReuses bounds the sessions of one transaction id that a message is compared with.
+const mostReuses = 20
+
+// ofTransaction reads the sessions of a transaction id, newest first. A station may have been another organisation's before.
+func ofTransaction(tx *db.Tx, organisation string, id station.ID, transaction string) ([]*Session, error) {
+	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND transaction_id = $2 AND organisation_id = $3
+		ORDER BY created_at DESC, id DESC LIMIT $4`, string(id), transaction, organisation, mostReuses)
+	if err != nil {
+		return nil, fmt.Errorf("read the sessions of a transaction: %w", err)
+	}
+	return scanAll(rows)
+}
+
+// endedBy reads the session that a message ended, nil when there is none.
+func endedBy(tx *db.Tx, organisation string, id station.ID, hash string) (*Session, error) {
+	s, err := scan(tx.QueryRow(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND end_hash = $2 AND organisation_id = $3
+		ORDER BY created_at DESC LIMIT 1`, string(id), hash, organisation))
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// storedBefore reports whether a message is among those of a session that have been moved.
+func storedBefore(tx *db.Tx, session string, at time.Time, hash string) (bool, error) {
+	var one int
+	err := tx.QueryRow(`SELECT 1 FROM session_events WHERE session_id = $1 AND at = $2 AND hash = $3`, session, db.Micros(at), hash).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
