@@ -1,13 +1,9 @@
 package session
 
 import (
-	"database/sql"
-	"errors"
-	"fmt"
 	"time"
 
 	"lumela/internal/db"
-	"lumela/internal/station"
 	"lumela/ocpp/v21"
 )
 
@@ -112,38 +108,10 @@ func (s *Session) replay(events []Stored) *Session {
 	return &c
 }
 
-// mostReuses bounds the sessions of one transaction id that a message is compared with.
-const mostReuses = 20
-
-// ofTransaction reads the sessions of a transaction id, newest first. A station may have been another organisation's before.
-func ofTransaction(tx *db.Tx, organisation string, id station.ID, transaction string) ([]*Session, error) {
-	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND transaction_id = $2 AND organisation_id = $3
-		ORDER BY created_at DESC, id DESC LIMIT $4`, string(id), transaction, organisation, mostReuses)
-	if err != nil {
-		return nil, fmt.Errorf("read the sessions of a transaction: %w", err)
-	}
-	return scanAll(rows)
-}
-
-// endedBy reads the session that a message ended, nil when there is none.
-func endedBy(tx *db.Tx, organisation string, id station.ID, hash string) (*Session, error) {
-	s, err := scan(tx.QueryRow(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND end_hash = $2 AND organisation_id = $3
-		ORDER BY created_at DESC LIMIT 1`, string(id), hash, organisation))
-	if errors.Is(err, db.ErrNoRows) {
-		return nil, nil
-	}
-	return s, err
-}
-
 // isStored reports whether a message is among those of a session.
 func (l *Ledger) isStored(tx *db.Tx, session string, at time.Time, hash string) (bool, error) {
 	if err := l.journal.settle(tx, session); err != nil {
 		return false, err
 	}
-	var one int
-	err := tx.QueryRow(`SELECT 1 FROM session_events WHERE session_id = $1 AND at = $2 AND hash = $3`, session, db.Micros(at), hash).Scan(&one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
+	return storedBefore(tx, session, at, hash)
 }

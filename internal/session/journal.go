@@ -3,11 +3,11 @@ package session
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lumela/internal/db"
@@ -27,6 +27,7 @@ type journal struct {
 	mu      sync.Mutex
 	tag     int64                // of this program in its ids, so that two that write to one file do not meet
 	last    int64                // id given last
+	looked  int64                // up to this id no row is somebody else's, or it has been moved
 	newest  int64                // id committed last, by us
 	own     int                  // rows of ours in the journal
 	adopted bool                 // what was there before us has been moved
@@ -57,12 +58,6 @@ func (m *message) args() []any {
 	return []any{m.session, m.at, m.hash, m.received, m.seqNo, m.typ, m.offline, m.payload}
 }
 
-var (
-	eventColumns  = []string{"session_id", "at", "hash", "received_at", "seq_no", "type", "offline", "payload"}
-	insertEvent   = db.NewInsert("session_events", eventColumns, "ON CONFLICT DO NOTHING")
-	insertJournal = db.NewInsert("session_journal", append([]string{"id"}, eventColumns...), "")
-)
-
 const (
 	moveEvery = 15 * time.Second
 	moveAt    = 20_000 // messages: about 30 MB at the most
@@ -70,8 +65,14 @@ const (
 	tags      = 1_000  // ids are microseconds times this
 )
 
+// The tags of journals that are opened one after the other differ, within a program and most likely between two.
+var (
+	firstTag = rand.Int64N(tags)
+	opened   atomic.Int64
+)
+
 func newJournal(d *db.DB, log *slog.Logger) *journal {
-	j := &journal{db: d, log: log, tag: rand.Int64N(tags), off: d == nil || d.Engine() != db.SQLite, pending: map[string][]message{},
+	j := &journal{db: d, log: log, tag: (firstTag + opened.Add(1)) % tags, off: d == nil || d.Engine() != db.SQLite, pending: map[string][]message{},
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
 	if j.off {
 		close(j.done)
@@ -121,9 +122,8 @@ func (j *journal) settle(tx *db.Tx, session string) error {
 	list := slices.Clone(j.pending[session])
 	j.mu.Unlock()
 	for i := range list {
-		if _, err := tx.Exec(`INSERT INTO session_events (session_id, at, hash, received_at, seq_no, type, offline, payload)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, list[i].args()...); err != nil {
-			return fmt.Errorf("move the session's messages: %w", err)
+		if err := moveOne(tx, &list[i]); err != nil {
+			return err
 		}
 	}
 	if len(list) > 0 {
@@ -163,35 +163,26 @@ func (j *journal) forget(session string, upTo int64) {
 	}
 }
 
-// adopt moves what somebody else has written to the journal: this program before it was killed.
+// adopt moves what somebody else has written to the journal: this program before it was killed, or another on the same
+// file. Each row is looked at once.
 func (j *journal) adopt(tx *db.Tx) error {
-	var newest int64
-	if err := tx.QueryRow(`SELECT COALESCE(MAX(id), 0) FROM session_journal`).Scan(&newest); err != nil {
-		return fmt.Errorf("look into the journal: %w", err)
-	}
 	j.mu.Lock()
-	ours := j.adopted && newest <= j.last
+	looked, adopted := j.looked, j.adopted
 	j.mu.Unlock()
-	if ours {
-		return nil
-	}
-	if err := moveAll(tx); err != nil {
+	newest, others, err := lookIntoJournal(tx, looked, j.tag)
+	if err != nil {
 		return err
+	}
+	if others || !adopted {
+		if err := moveAll(tx); err != nil {
+			return err
+		}
 	}
 	tx.AfterCommit(func() {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		j.adopted, j.last = true, max(j.last, newest)
+		j.adopted, j.looked, j.last = true, max(j.looked, newest), max(j.last, newest)
 	})
-	return nil
-}
-
-func moveAll(tx *db.Tx) error {
-	_, err := tx.Exec(`INSERT INTO session_events (session_id, at, hash, received_at, seq_no, type, offline, payload)
-		SELECT session_id, at, hash, received_at, seq_no, type, offline, payload FROM session_journal WHERE true ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return fmt.Errorf("move the journal: %w", err)
-	}
 	return nil
 }
 
@@ -257,8 +248,8 @@ func (j *journal) move(ctx context.Context) error {
 // all of it is moved first.
 func (j *journal) shorten(ctx context.Context, newest int64, own int) error {
 	err := j.db.Write(ctx, func(tx *db.Tx) error {
-		var rows int
-		if err := tx.QueryRow(`SELECT COUNT(*) FROM session_journal WHERE id <= $1`, newest).Scan(&rows); err != nil {
+		rows, err := journalRows(tx, newest)
+		if err != nil {
 			return err
 		}
 		if rows != own {
@@ -266,8 +257,7 @@ func (j *journal) shorten(ctx context.Context, newest int64, own int) error {
 				return err
 			}
 		}
-		_, err := tx.Exec(`DELETE FROM session_journal WHERE id <= $1`, newest)
-		return err
+		return emptyJournal(tx, newest)
 	})
 	if err != nil {
 		return err

@@ -125,7 +125,7 @@ func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, erro
 	reused := started && old != nil && restarts(old, r, hash)
 	if old != nil && !reused {
 		s := *old
-		return l.store(tx, e, &s, false, payload, hash)
+		return l.store(tx, e, old, &s, payload, hash)
 	}
 	if old == nil && !started && !e.Sequenced {
 		if others, err := ofAnotherStation(tx, e.Station, r.TransactionInfo.TransactionID); err != nil {
@@ -149,7 +149,8 @@ func (l *Ledger) apply(tx *db.Tx, e Event, payload, hash string) (*Session, erro
 			return nil, err
 		}
 	}
-	return l.store(tx, e, s, true, payload, hash)
+	before := *s
+	return l.store(tx, e, &before, s, payload, hash)
 }
 
 // misdirected keeps a message that names a transaction of another station, whose session it must not touch: numbers of 1.6
@@ -228,23 +229,23 @@ func (l *Ledger) endBefore(tx *db.Tx, s *Session, until time.Time) error {
 	return nil
 }
 
-// store writes the message, and the session's row when that cannot wait.
-func (l *Ledger) store(tx *db.Tx, e Event, s *Session, fresh bool, payload, hash string) (*Session, error) {
+// store writes the message, and the session's row when that cannot wait. before is the session without the message.
+func (l *Ledger) store(tx *db.Tx, e Event, before, s *Session, payload, hash string) (*Session, error) {
 	r := e.Request
-	before := *s
+	fresh := before.updatedAt.IsZero()
 	telling := s.absorb(e, hash)
 	if s.endHash != "" {
-		if err := l.settle(tx, s, &before, e, hash); err != nil {
+		if err := l.settle(tx, s, before, e, hash); err != nil {
 			return nil, err
 		}
 	} else if err := l.checkSequence(tx, e, s, hash, before.LastSeqNo); err != nil {
 		return nil, err
 	}
-	undone, err := l.witness(tx, &before, s, e)
+	undone, err := l.witness(tx, before, s, e)
 	if err != nil {
 		return nil, err
 	}
-	s.remembers(&before, e.ReceivedAt)
+	s.remembers(before, e.ReceivedAt)
 	telling = telling || undone || len(before.Flags) != len(s.Flags)
 	ending := s.State == Ended && !s.endTold
 	s.endTold = s.endTold || ending
@@ -268,7 +269,7 @@ func (l *Ledger) store(tx *db.Tx, e Event, s *Session, fresh bool, payload, hash
 	case ending:
 		l.events.Record(tx, l.made(tx, event.SessionEnded, s))
 	case before.State == Ended:
-		l.correct(tx, &before, s)
+		l.correct(tx, before, s)
 	case (telling || before.PowerW != s.PowerW || len(r.MeterValue) > 0) && !fresh && l.events.Wanted():
 		told := l.made(tx, event.SessionUpdated, s)
 		tx.AfterCommit(func() { l.events.Publish(told) })
@@ -392,8 +393,8 @@ func (l *Ledger) Release(ctx context.Context, id station.ID) error {
 		return nil
 	})
 	l.drop(id)
-	if errors.Is(err, errStale) { // another node has the station already, and knows more
-		return nil
+	if errors.Is(err, errStale) { // another node has the station already, and may not know of our last messages
+		return l.reconcile(ctx, id, ahead)
 	}
 	return problem.Wrap("write the running sessions", err)
 }

@@ -159,7 +159,9 @@ func (s *Session) restarted(list []reading, at int) bool {
 }
 
 // thousandfold multiplies a register, up to what no register shows.
-func thousandfold(mwh int64) int64 { return max(-math.MaxInt64/4000, min(mwh, math.MaxInt64/4000)) * 1000 }
+func thousandfold(mwh int64) int64 {
+	return max(-math.MaxInt64/4000, min(mwh, math.MaxInt64/4000)) * 1000
+}
 
 // within reports whether an energy is one that can have been delivered, give or take what rounding to kWh does.
 func within(mwh, most int64) bool { return mwh >= -thousandth && mwh <= most+thousandth }

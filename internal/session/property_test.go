@@ -95,9 +95,19 @@ func TestAnyDelivery(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
 			tr := drawTruth(rt)
 			id := station.ID("S" + strconv.FormatInt(stations.Add(1), 10))
-			l := b.open()
+			nodes := []*session.Ledger{b.open(), b.open()}
+			l := nodes[0]
 			for _, m := range drawDelivery(rt, tr.says) {
-				switch rapid.IntRange(0, 5).Draw(rt, "mishap") {
+				switch rapid.IntRange(0, 6).Draw(rt, "mishap") {
+				case 3: // the station goes to the other node
+					if err := l.Release(context.Background(), id); err != nil {
+						rt.Fatal(err)
+					}
+					nodes[0], nodes[1] = nodes[1], l
+					l = nodes[0]
+				case 4: // and the first node has not noticed
+					nodes[0], nodes[1] = nodes[1], l
+					l = nodes[0]
 				case 0: // a crash
 					l = b.open()
 				case 1: // a start after a crash
@@ -111,6 +121,11 @@ func TestAnyDelivery(t *testing.T) {
 					}
 				}
 				if _, err := l.Apply(context.Background(), m.event(id)); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			for _, node := range append(nodes, l) { // links end, also on a node that has not noticed that the station is gone
+				if err := node.Release(context.Background(), id); err != nil {
 					rt.Fatal(err)
 				}
 			}
@@ -131,4 +146,81 @@ func TestAnyDelivery(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestAnyOrderOfOddities: whatever is odd about a transaction that numbers its messages, the ledger comes to the same for
+// every order and repetition of them, and says the same about it.
+func TestAnyOrderOfOddities(t *testing.T) {
+	onEach(t, func(t *testing.T, b *books) {
+		rapid.Check(t, func(rt *rapid.T) {
+			says := drawOddity(rt)
+			var want string
+			for range 2 {
+				id := station.ID("S" + strconv.FormatInt(stations.Add(1), 10))
+				nodes := []*session.Ledger{b.open(), b.open()}
+				for _, m := range drawDelivery(rt, says) {
+					node := rapid.IntRange(0, 1).Draw(rt, "node")
+					if _, err := nodes[node].Apply(context.Background(), m.event(id)); err != nil {
+						rt.Fatal(err)
+					}
+					if err := nodes[node].Release(context.Background(), id); err != nil {
+						rt.Fatal(err)
+					}
+				}
+				list := sessions(t, b.open(), id)
+				if len(list) != 1 {
+					rt.Fatalf("%d sessions: %q", len(list), lines(list))
+				}
+				got := judged(list[0])
+				if want == "" {
+					want = got
+				} else if got != want {
+					rt.Fatalf("the order matters:\n%s\n%s", want, got)
+				}
+			}
+		})
+	})
+}
+
+// judged is a session with the texts of its open flags, in an order of their own.
+func judged(s *session.Session) string {
+	var flags []string
+	for _, f := range s.Flags {
+		if f.Open() {
+			flags = append(flags, f.Code+": "+f.Text)
+		}
+	}
+	slices.Sort(flags)
+	return fmt.Sprintf("%s %s %s..%s %d Wh %s %+v..%+v corrected %s..%s %q", s.State, s.TokenUID, s.StartedAt, s.EndedAt, s.EnergyWh(), s.Billing(),
+		s.First, s.Last, s.StartedCorrected, s.EndedCorrected, flags)
+}
+
+// drawOddity makes a numbered transaction whose register and clock do anything.
+func drawOddity(t *rapid.T) []message {
+	n := rapid.IntRange(0, 4).Draw(t, "updates")
+	var says []message
+	for i := range n + 2 {
+		typ := v21.TransactionEventTypeUpdated
+		switch i {
+		case 0:
+			typ = v21.TransactionEventTypeStarted
+		case n + 1:
+			typ = v21.TransactionEventTypeEnded
+		}
+		m := at(600*i, typ, i, "T", on(1), by("CARD"))
+		if rapid.IntRange(0, 4).Draw(t, "reading") > 0 {
+			reads(rapid.SampledFrom([]string{"0", "5", "1000", "5000", "6000", "5000000", "5001000", "910031000"}).Draw(t, "register"))(&m)
+		}
+		slips := []int{0, 0, 0, 7200, 601, -86400}
+		switch i { // a start after the end is another use of the id
+		case 0:
+			slips = slips[:1]
+		case n + 1:
+			slips = slips[:5]
+		}
+		slip := rapid.SampledFrom(slips).Draw(t, "clock")
+		setTime(&m, m.request.Timestamp.Add(time.Duration(slip)*time.Second))
+		says = append(says, m)
+	}
+	return says
 }

@@ -2,12 +2,16 @@ package session
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
 
 	"lumela/internal/db"
+	"lumela/internal/problem"
+	"lumela/internal/station"
 	"lumela/ocpp/v21"
 )
 
@@ -22,12 +26,50 @@ func (l *Ledger) settle(tx *db.Tx, s, before *Session, e Event, hash string) err
 		return err
 	}
 	events = append(events, Stored{Request: e.Request, ReceivedAt: e.ReceivedAt, hash: hash})
+	return l.rejudge(tx, s, before, events, e.ReceivedAt)
+}
+
+func (l *Ledger) rejudge(tx *db.Tx, s, before *Session, events []Stored, now time.Time) error {
 	findings := s.retell(events)
 	if err := l.checkOverlap(tx, s, findings); err != nil {
 		return err
 	}
-	s.judge(before, findings, e.ReceivedAt)
+	s.judge(before, findings, now)
 	return nil
+}
+
+// reconcile computes sessions again that have ended on another node while this one still took messages of them: it had not
+// heard that their station went there.
+func (l *Ledger) reconcile(ctx context.Context, id station.ID, behind []*Session) error {
+	err := l.db.WriteKey(ctx, string(id), func(tx *db.Tx) error {
+		for _, b := range behind {
+			row, err := scan(tx.QueryRow(selectSession, b.ID))
+			if err != nil {
+				return fmt.Errorf("read the session: %w", err)
+			}
+			if row.endHash == "" { // whoever reads it takes in what the row lacks
+				continue
+			}
+			events, err := l.stored(tx, row.ID)
+			if err != nil {
+				return err
+			}
+			s := *row
+			if err := l.rejudge(tx, &s, row, events, tx.Now()); err != nil {
+				return err
+			}
+			s.remembers(row, tx.Now())
+			if reflect.DeepEqual(&s, row) {
+				continue
+			}
+			if err := update(tx, &s); err != nil {
+				return err
+			}
+			l.correct(tx, row, &s)
+		}
+		return nil
+	})
+	return problem.Wrap("reconcile the sessions of two nodes", err)
 }
 
 // stored reads the messages of a session within a transaction.
@@ -235,9 +277,6 @@ func (s *Session) remembers(before *Session, now time.Time) {
 		s.Flags = append(s.Flags[:len(s.Flags):len(s.Flags)], f)
 	}
 }
-
-// mostResolved bounds the history of one session's flags; the oldest go first.
-const mostResolved = 40
 
 func (s *Session) hasResolved(f Flag) bool {
 	return slices.ContainsFunc(s.Flags, func(g Flag) bool { return !g.Open() && g.Code == f.Code && g.At.Equal(f.At) })

@@ -381,7 +381,9 @@ func (l *Ledger) Totals(ctx context.Context, organisation string, since time.Tim
 		COALESCE(SUM(CASE WHEN started_at >= $2 THEN 1 ELSE 0 END), 0), COALESCE(SUM(power_w), 0),
 		COALESCE(SUM(CASE WHEN started_at >= $2 AND meter_last_mwh + restarted_mwh > meter_first_mwh
 			THEN meter_last_mwh + restarted_mwh - meter_first_mwh ELSE 0 END), 0)
-		FROM sessions WHERE organisation_id = $1 AND (started_at >= $2 OR state = 'active')`, organisation, db.Micros(since)).
+		FROM (SELECT state, started_at, power_w, meter_first_mwh, meter_last_mwh, restarted_mwh FROM sessions WHERE organisation_id = $1 AND started_at >= $2
+			UNION ALL SELECT state, started_at, power_w, meter_first_mwh, meter_last_mwh, restarted_mwh FROM sessions
+			WHERE organisation_id = $1 AND state = 'active' AND started_at < $2) AS s`, organisation, db.Micros(since)). // an OR would read them all
 		Scan(&t.Active, &t.Today, &t.PowerW, &mwh)
 	t.EnergyWh = (mwh + 500) / 1000
 	return t, problem.Wrap("count the sessions", err)
