@@ -148,8 +148,12 @@ func (g guarded) Accept() (net.Conn, error) {
 // bodyTime bounds the reading of a request's body, also of one that nobody wants and that is read away.
 const bodyTime = time.Minute
 
-// boundBody sets a deadline for a request's body.
+// boundBody sets a deadline for a request's body. After one whose length is not told the connection ends: what a proxy in
+// front took for the rest of it must not be taken for a request here, RFC 9112 6.3.
 func boundBody(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // where there is none to set, there is no network
 	}

@@ -40,7 +40,7 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { <-g.hands }()
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Method != http.MethodGet {
 		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Connection", "Upgrade")
+		w.Header()["Connection"] = []string{"close", "Upgrade"} // what follows is no station's
 		http.Error(w, "this is the address of charging stations: connect by WebSocket", http.StatusUpgradeRequired)
 		return
 	}
@@ -141,6 +141,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, refusal *Refusa
 	if retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)+1))
 	}
+	w.Header().Set("Connection", "close") // a station that comes again makes a connection of its own
 	http.Error(w, http.StatusText(refusal.Status), refusal.Status)
 }
 
