@@ -107,8 +107,11 @@ func (n *node) renamed(_, now string) {
 	}
 }
 
-// sweepEvery is how many heartbeats lie between two thorough looks at links and queues.
-const sweepEvery = 6
+// How many heartbeats lie between two looks at every link, and between two at the queues.
+const (
+	compareEvery = 6
+	sweepEvery   = 2
+)
 
 // beat compares the links of this node with what the database says of them, and looks after the queues.
 func (n *node) beat(ctx context.Context) {
@@ -118,11 +121,10 @@ func (n *node) beat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	n.beats++
-	thorough := n.beats%sweepEvery == 0
-	if err := n.compareLinks(ctx, thorough); err != nil {
+	if err := n.compareLinks(ctx, n.beats%compareEvery == 0); err != nil {
 		n.log.Warn("links not compared with the database", "error", err)
 	}
-	if !thorough || n.draining.Load() {
+	if n.beats%sweepEvery != 0 || n.draining.Load() {
 		return
 	}
 	if err := n.commands.Sweep(ctx, func(id station.ID) bool { return n.gateway.Link(string(id)) != nil }); err != nil {
@@ -234,7 +236,7 @@ func (n *node) notReady(ctx context.Context) error {
 	case n.db.Healthy() != nil:
 		since, reason := n.db.Outage()
 		return fmt.Errorf("the database has not written since %s: %w", since.UTC().Format(time.RFC3339), reason)
-	case !n.bus.Healthy() && (!n.bus.External() || n.member.OthersHaveBus()):
+	case !n.bus.Healthy() && (!n.bus.External() || n.member.Mute()):
 		return errors.New("the bus is not connected")
 	}
 	return n.db.Ping(ctx)
@@ -250,7 +252,7 @@ func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	_, _ = fmt.Fprintln(w, "ready")
 	if !n.bus.Healthy() {
-		_, _ = fmt.Fprintln(w, "no node reaches the bus: commands reach only the stations of the node that is asked")
+		_, _ = fmt.Fprintln(w, "the bus is not reached: commands reach only the stations of this node")
 	}
 }
 

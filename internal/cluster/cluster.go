@@ -108,6 +108,7 @@ type Member struct {
 	draining bool
 	beaten   time.Time // last heartbeat that reached the database
 	others   []Node    // as of then
+	mute     int       // heartbeats in a row without the bus
 	cut      bool
 	failing  bool // the last heartbeat did not reach the database
 
@@ -237,6 +238,9 @@ func (m *Member) turn(ctx context.Context) {
 	}
 	m.mu.Lock()
 	m.beaten, m.others, m.cut = time.Now(), nodes, false
+	if m.mute++; m.bus.Healthy() {
+		m.mute = 0
+	}
 	m.mu.Unlock()
 	for _, n := range m.watch.look(time.Now(), m.ID(), nodes) {
 		m.declare(ctx, n)
@@ -443,9 +447,12 @@ func (m *Member) Alive() int {
 	return n
 }
 
-// OthersHaveBus reports whether another node that serves reached the bus at its last heartbeat.
-func (m *Member) OthersHaveBus() bool {
+// muteAfter is how many heartbeats without the bus make a node say so: by then the others have told whether they have it.
+const muteAfter = 3
+
+// Mute reports whether this node has been without the bus for some heartbeats while another node that serves has it.
+func (m *Member) Mute() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.ContainsFunc(m.others, func(n Node) bool { return n.ID != m.ID() && n.State == Up && n.Bus })
+	return m.mute >= muteAfter && slices.ContainsFunc(m.others, func(n Node) bool { return n.ID != m.ID() && n.State == Up && n.Bus })
 }

@@ -28,7 +28,7 @@ func openPostgres(o Options) (read, write *sql.DB, err error) {
 
 	w := cfg.Copy()
 	// A node that froze must not keep its row locks from the others for ever.
-	set(w, "idle_in_transaction_session_timeout", "60000")
+	set(w, "idle_in_transaction_session_timeout", "8000")
 	set(w, "lock_timeout", "10000")
 	if o.Relaxed {
 		w.RuntimeParams["synchronous_commit"] = "off"
