@@ -38,7 +38,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 // Command is the command line.
 func Command() *cobra.Command {
 	root := &cobra.Command{Use: "lumela", Short: "The translator and platform for EV-charging networks", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(serveCommand(), sim.Command(), backupCommand(), restoreCommand(), exportCommand(), importCommand(), healthCommand(), openAPICommand(), &cobra.Command{
+	root.AddCommand(serveCommand(), sim.Command(), backupCommand(), restoreCommand(), exportCommand(), importCommand(), checkCommand(), healthCommand(), openAPICommand(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "lumela", Version, runtime.Version())

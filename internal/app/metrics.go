@@ -31,6 +31,7 @@ func newMetrics(n *node) *metrics {
 	counter("db_writes_total", "Units of work written to the database.", func() int64 { return n.db.Stats().Writes })
 	gauge("database_healthy", "1 while what stations say can be stored, 0 during an outage.", func() float64 { return healthy(n.db) })
 	gauge("frame_log_healthy", "1 while frames can be logged, 0 while they are lost.", func() float64 { return healthy(n.frames) })
+	counter("integrity_errors_total", "Damages found in the database and in stored messages since the start.", func() int64 { return n.damages.Load() + n.ledger.Damages() })
 	counter("database_outages_total", "Outages of the database since the start.", n.db.Outages)
 	counter("db_commits_total", "Transactions committed; several units share one.", func() int64 { return n.db.Stats().Commits })
 	if n.clustered() {

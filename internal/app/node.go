@@ -69,6 +69,10 @@ type node struct {
 	beats    int         // heartbeats so far; with gone used by the heartbeat alone
 	gone     map[station.ID]string
 
+	crashed    bool         // the last run did not end in order
+	damages    atomic.Int64 // found in the database
+	complaints []string     // of damages, until they are events
+
 	first  account.Bootstrap
 	closes []func() error
 }
@@ -121,6 +125,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 	if err := n.member.Start(); err != nil {
 		return n, err
 	}
+	n.startCheck(home.ID)
 	n.openJobs() // last: what they do concerns everything
 	return n, nil
 }
@@ -161,7 +166,16 @@ func (n *node) openDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.db, err = db.Open(ctx, db.Options{Path: filepath.Join(n.cfg.DataDir, "lumela.db"), Log: n.log}); err != nil {
+	release, err := lockDir(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	n.onClose(release)
+	path := filepath.Join(n.cfg.DataDir, databaseFile)
+	if err := n.inspect(path); err != nil {
+		return err
+	}
+	if n.db, err = db.Open(ctx, db.Options{Path: path, Log: n.log}); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	n.onClose(n.db.Close)

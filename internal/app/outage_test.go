@@ -13,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"lumela/internal/app"
 	"lumela/internal/app/apptest"
 	"lumela/internal/tool/soak"
 )
@@ -161,26 +162,23 @@ func testOutages(t *testing.T, test func(t *testing.T, o *outage)) {
 	}
 }
 
-// TestOutageUnderLoad: what is answered before, during and after an outage is stored, once.
-func TestOutageUnderLoad(t *testing.T) {
-	t.Parallel()
-	testOutages(t, func(t *testing.T, o *outage) {
-		harm := func(rng *rand.Rand, n int) error {
-			if err := o.begin(); err != nil {
-				return err
-			}
-			time.Sleep(200*time.Millisecond + time.Duration(rng.IntN(800))*time.Millisecond)
-			return o.over()
+// outageUnderLoad: what is answered before, during and after an outage is stored, once.
+func outageUnderLoad(t *testing.T, o *outage) {
+	harm := func(rng *rand.Rand, _ int) error {
+		if err := o.begin(); err != nil {
+			return err
 		}
-		r := soakRun(t, o.node, soak.Options{Database: o.node.Database, Stations: 12, Duration: 4 * time.Second, Between: 1500 * time.Millisecond,
-			Pace: 30 * time.Millisecond, Patience: 10 * time.Second, Kill: harm})
-		if r.Kills == 0 {
-			t.Error("there was no outage")
-		}
-		if err := o.node.Await(200); err != nil {
-			t.Error(err)
-		}
-	})
+		time.Sleep(200*time.Millisecond + time.Duration(rng.IntN(800))*time.Millisecond) // the length of the outage
+		return o.over()
+	}
+	r := soakRun(t, o.node, soak.Options{Database: o.node.Database, Stations: 12, Duration: 4 * time.Second, Between: 1500 * time.Millisecond,
+		Pace: 30 * time.Millisecond, Patience: 10 * time.Second, Kill: harm})
+	if r.Kills == 0 {
+		t.Error("there was no outage")
+	}
+	if err := o.node.Await(200); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestFaultT26: a station's messages of transactions are not answered while they cannot be stored, in every version and
@@ -279,7 +277,9 @@ func duringOutage(t *testing.T, n *apptest.Node, process *soak.Node, idle *appte
 
 // nodeOf lets the tools of apptest work on a process.
 func nodeOf(n *soak.Node) *apptest.Node {
-	return &apptest.Node{Client: &apptest.Client{Base: "http://" + n.Addr, Key: n.Key}, HTTPAddr: n.Addr}
+	cfg := app.Default()
+	cfg.DataDir, cfg.Database = n.Dir, n.Database
+	return &apptest.Node{Config: cfg, Client: &apptest.Client{Base: "http://" + n.Addr, Key: n.Key}, HTTPAddr: n.Addr}
 }
 
 // startFrame begins a transaction; which tells it from others.

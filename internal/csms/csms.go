@@ -36,6 +36,7 @@ type CSMS struct {
 	Database Database
 
 	boots   boots
+	behind  behind
 	missed  sync.Map // connector -> struct{}: its status must be asked for after the outage
 	reports reports
 	signing rate
@@ -107,7 +108,9 @@ func (c *CSMS) Closed(l *gateway.Link, reason string) {
 	defer cancel()
 	id := station.ID(l.Station().ID)
 	c.reports.forgetAll(l.ID())
-	if err := c.Ledger.Release(ctx, id); err != nil && !db.IsOutage(err) { // what the rows lack is in the messages
+	if err := c.Ledger.Release(ctx, id); err != nil && db.IsOutage(err) {
+		c.catchUp(id)
+	} else if err != nil {
 		c.Log.Error("running sessions not written", "station", id, "error", err)
 	}
 	link := linkOf(l)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"lumela/internal/account"
@@ -191,4 +192,59 @@ func (c *CSMS) recordEnd(organisation string, link station.Link, reason string, 
 	if err != nil {
 		c.Log.Error("end of link not recorded", "station", link.Station, "error", err)
 	}
+}
+
+// behind are the stations whose sessions' rows could not be written when their links ended.
+type behind struct {
+	mu       sync.Mutex
+	stations map[station.ID]bool
+	waiting  bool // somebody waits for the end of the outage
+}
+
+// add takes a station in; first says that the caller is to wait for the end of the outage.
+func (b *behind) add(id station.ID) (first bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stations == nil {
+		b.stations = map[station.ID]bool{}
+	}
+	b.stations[id] = true
+	first, b.waiting = !b.waiting, true
+	return first
+}
+
+// take gives all of them; none ends the waiting.
+func (b *behind) take() map[station.ID]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.stations
+	b.stations, b.waiting = nil, len(all) > 0
+	return all
+}
+
+// catchUp has the figures of a station's running sessions written after the outage. Its messages are stored, but the station
+// may not come back soon, and what is shown would stay behind them.
+func (c *CSMS) catchUp(id station.ID) {
+	if c.Database == nil || !c.behind.add(id) {
+		return
+	}
+	go func() {
+		for all := c.behind.take(); len(all) > 0; all = c.behind.take() {
+			if c.Database.AwaitHealthy(context.Background()) != nil {
+				return // the node ends; the next start computes all running sessions again
+			}
+			time.Sleep(holdPause)
+			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+			err := c.Ledger.RecoverOn(ctx, func(id station.ID) bool { return all[id] })
+			cancel()
+			switch {
+			case err != nil && db.IsOutage(err):
+				for id := range all {
+					c.behind.add(id)
+				}
+			case err != nil:
+				c.Log.Error("running sessions not written after the outage", "error", err)
+			}
+		}
+	}()
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"lumela/internal/tool/load"
 )
@@ -163,6 +164,28 @@ type session struct {
 	Flags         []struct {
 		Code, Text string
 		ResolvedAt *string `json:"resolvedAt"`
+	}
+}
+
+// settleTime is how long the figures of running sessions may be behind their messages: a node that died must be declared
+// dead first.
+const settleTime = 20 * time.Second
+
+// settled reads all sessions of a station, and again while figures are behind.
+func (o *Options) settled(ctx context.Context, s *station) (map[string][]session, error) {
+	for deadline := time.Now().Add(settleTime); ; {
+		sessions, err := o.sessions(ctx, s.id)
+		if err != nil {
+			return nil, err
+		}
+		behind := slices.ContainsFunc(s.story.all, func(tx *transaction) bool {
+			list := sessions[tx.id]
+			return tx.complete() && len(list) == 1 && list[0].EnergyWh != tx.last-tx.start
+		})
+		if !behind || time.Now().After(deadline) {
+			return sessions, nil
+		}
+		pause(ctx, 100*time.Millisecond)
 	}
 }
 

@@ -70,7 +70,7 @@ const startTime = 30 * time.Second
 func (n *Node) Begin() error {
 	cmd := exec.Command(n.command[0], n.command[1:]...)
 	cmd.Env = n.env
-	cmd.Stderr = struct{ io.Writer }{n.log} // by a pipe: a limit of the node's files must not silence it
+	cmd.Stderr = struct{ io.Writer }{n.log}                            // by a pipe: a limit of the node's files must not silence it
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // never left behind
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the node: %w", err)

@@ -123,7 +123,7 @@ func (o *Options) account(ctx context.Context, r *Report, stations []*station) e
 		}
 	}
 	for _, s := range stations {
-		sessions, err := o.sessions(ctx, s.id)
+		sessions, err := o.settled(ctx, s)
 		if err != nil {
 			return err
 		}
