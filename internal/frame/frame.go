@@ -104,6 +104,7 @@ type Log struct {
 	queue   chan Exchange
 	seq     atomic.Int64
 	dropped atomic.Int64
+	waiting atomic.Int64 // bytes of the frames that wait
 	flush   chan chan struct{}
 	done    chan struct{}
 	closing chan struct{}
@@ -120,6 +121,10 @@ type Log struct {
 // queueLength bounds the memory of frames that wait to be written. When the disk cannot keep up, frames beyond it are
 // not logged, and the log says how many.
 const queueLength = 16_384
+
+// maxWaiting bounds the texts of the frames that wait to be written, in bytes: some frames are a thousand times as long as
+// others.
+const maxWaiting = 64 << 20
 
 // Options say where frames are kept and for how long.
 type Options struct {
@@ -185,18 +190,25 @@ func (l *Log) Add(e Exchange) {
 			l.show(e.Organisation, f)
 		}
 	}
-	select {
-	case l.queue <- e:
-	default:
-		l.dropped.Add(1)
+	if l.waiting.Add(e.size()) <= maxWaiting {
+		select {
+		case l.queue <- e:
+			return
+		default:
+		}
 	}
+	l.waiting.Add(-e.size())
+	l.dropped.Add(1)
 }
+
+// size is how much memory the texts take.
+func (e *Exchange) size() int64 { return int64(len(e.Text) + len(e.Answer)) }
 
 func cutText(text *string) bool {
 	if len(*text) <= MaxText {
 		return false
 	}
-	*text = (*text)[:MaxText]
+	*text = strings.Clone((*text)[:MaxText]) // so that the rest is not kept
 	return true
 }
 
@@ -288,7 +300,12 @@ func (l *Log) write(batch []Exchange) {
 	if len(batch) == 0 {
 		return
 	}
+	size := int64(0)
+	for i := range batch {
+		size += batch[i].size()
+	}
 	err := l.store.write(context.Background(), batch)
+	l.waiting.Add(-size)
 	l.failure.Store(&err)
 	if err != nil {
 		l.dropped.Add(int64(len(batch)))
