@@ -375,6 +375,40 @@ func TestStartWithALowLimitOfOpenFiles(t *testing.T) {
 	}
 }
 
+// TestBackupBesideAnotherProcess: what a backup leaves behind when it closes the database is the node's log, and no restore
+// goes under the node.
+func TestBackupBesideAnotherProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProgram$")
+	cmd.Env = append(os.Environ(), program+"="+strings.Join([]string{"serve", "--http", "127.0.0.1:0", "--data-dir", dir}, "\n"))
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := said.Read(make([]byte, 4096)); err != nil { // it says that it runs
+		t.Error(err)
+	}
+	file := filepath.Join(t.TempDir(), "node.backup")
+	lumela(t, 0, "backup", "--data-dir", dir, file)
+	if _, err := os.Stat(filepath.Join(dir, "lumela.db-wal")); err != nil {
+		t.Errorf("the backup took the write-ahead log from under the node: %v", err)
+	}
+	if out := lumela(t, 2, "restore", file, "--data-dir", dir, "--force"); !strings.Contains(out, "a node runs on") {
+		t.Errorf("a restore under a running node: %s", out)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the node did not end well: %v", err)
+	}
+	lumela(t, 0, "restore", file, "--data-dir", dir, "--force")
+}
+
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	n := apptest.Start(t)

@@ -119,6 +119,10 @@ func (im *importer) toPostgres(ctx context.Context) (err error) {
 	if !mine {
 		return fmt.Errorf("%w: another import into this database is running", ErrRefused)
 	}
+	defer func() { // the server may see the end of the connection a moment later
+		_, uerr := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(hashtext($1))`, stagingSchema)
+		err = errors.Join(err, uerr)
+	}()
 	if err := vacantPostgres(ctx, conn, im.o.Force); err != nil {
 		return err
 	}
