@@ -44,4 +44,4 @@ if [ -z "${LUMELA_TEST_POSTGRES:-}" ]; then
 fi
 
 cd "$dir"
-"$gotestsum" --format pkgname-and-test-fails --format-hide-empty-pkg -- "$@" 8>&- 2>&1 | tee "$log"
+"$gotestsum" --format "${GOTESTSUM_FORMAT:-pkgname-and-test-fails}" --format-hide-empty-pkg -- "$@" 8>&- 2>&1 | tee "$log"

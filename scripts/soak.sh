@@ -37,6 +37,7 @@ done
 
 mapfile -t soaks < <(git grep -lE '^func TestSoak' -- '*_test.go' ':!test' | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 if [ ${#soaks[@]} -gt 0 ]; then
-	phase 'TestSoak…' scripts/go-test.sh soak-tests -count=1 -timeout=0 -run '^TestSoak' -v "${soaks[@]}"
+	# Their accounts are printed also when all is well: messages sent, answered, stored, lost, doubled.
+	phase 'TestSoak…' env GOTESTSUM_FORMAT=standard-verbose scripts/go-test.sh soak-tests -count=1 -timeout=0 -run '^TestSoak' -v "${soaks[@]}"
 fi
 phases_end

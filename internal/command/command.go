@@ -237,7 +237,9 @@ func (c *Commands) deliverAll(ctx context.Context, organisation string, id stati
 	for {
 		cmd, payload, err := c.nextQueued(ctx, organisation, id)
 		if err != nil {
-			c.log.Error("queued command not read", "station", id, "error", err)
+			if !db.IsOutage(err) { // which is told once; it is sent after the next connection
+				c.log.Error("queued command not read", "station", id, "error", err)
+			}
 			return
 		}
 		if cmd == nil {
