@@ -31,17 +31,21 @@ func (t touched) add(o owner, at int64) {
 	t[o][at] = true
 }
 
-// replace writes what sessions add to hours in place of what they added before, and returns the hours concerned.
-func (h *History) replace(ctx context.Context, courses []*session.Course) (touched, error) {
+// replace writes what sessions add to hours in place of what they added before, and returns the hours concerned. fresh ones
+// have added nothing before.
+func (h *History) replace(ctx context.Context, courses []*session.Course, fresh bool) (touched, error) {
 	var hours touched
 	err := h.db.Write(ctx, func(tx *db.Tx) error {
 		hours = touched{}
 		for _, c := range courses {
 			s := c.Session
 			o := owner{s.Organisation, string(s.Station)}
-			gone, err := deleteParts(tx, s.ID)
-			if err != nil {
-				return err
+			var gone []int64
+			if !fresh {
+				var err error
+				if gone, err = deleteParts(tx, s.ID); err != nil {
+					return err
+				}
 			}
 			for _, at := range gone {
 				hours.add(o, at)

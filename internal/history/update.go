@@ -92,7 +92,7 @@ func (h *History) takeStep(ctx context.Context, ids []string) (touched, error) {
 		}
 		courses = append(courses, c)
 	}
-	return h.replace(ctx, courses)
+	return h.replace(ctx, courses, false)
 }
 
 // takeRunning takes in the running sessions that have changed.
@@ -284,9 +284,9 @@ func (h *History) rebuildStation(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// Take takes in sessions that were imported; [History.Rebuild], or a rebuild of the sums by [History.Sum], must follow.
+// Take takes in sessions that were just imported; [History.Sum] must follow.
 func (h *History) Take(ctx context.Context, courses []*session.Course) error {
-	_, err := h.replace(ctx, courses)
+	_, err := h.replace(ctx, courses, true)
 	return err
 }
 

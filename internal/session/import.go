@@ -2,13 +2,20 @@ package session
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"lumela/internal/db"
 	"lumela/internal/problem"
 	"lumela/ocpp"
 )
+
+// importSession is insertSession for many rows at once.
+var importSession = func() *db.Insert {
+	_, list, _ := strings.Cut(insertSession, "(")
+	list, _, _ = strings.Cut(list, ")")
+	return db.NewInsert("sessions", strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(", \n\t", r) }), "")
+}()
 
 // Import stores transactions that are over and were never seen here, each with all its messages in the order in which they
 // happened, and returns how they went. It is for taking over what another system has kept: it does not look for what
@@ -46,9 +53,7 @@ func (l *Ledger) Import(ctx context.Context, transactions [][]Event) ([]*Course,
 				return err
 			}
 			args := append([]any{s.ID, s.Organisation, string(s.Station), s.TransactionID}, values...)
-			if _, err := tx.Exec(insertSession, append(args, db.Micros(s.createdAt), db.Micros(s.updatedAt))...); err != nil {
-				return fmt.Errorf("session %s: %w", s.TransactionID, err)
-			}
+			tx.Append(importSession, append(args, db.Micros(s.createdAt), db.Micros(s.updatedAt))...)
 			for j := range lists[i] {
 				tx.Append(insertEvent, lists[i][j].args()...)
 			}
