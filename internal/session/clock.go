@@ -41,8 +41,9 @@ func (s *Session) checkClock(e Event) {
 }
 
 func (s *Session) setOffset(diff time.Duration) {
-	if s.ClockOffset == nil || (*s.ClockOffset-diff).Abs() > 10*time.Second { // values that were given out never change
-		s.ClockOffset = &diff
+	if s.ClockOffset == nil || (*s.ClockOffset-diff).Abs() > 10*time.Second {
+		latest := diff // values that were given out never change; most messages come here and make none
+		s.ClockOffset = &latest
 	}
 }
 
