@@ -112,7 +112,7 @@ func faultClock(t *testing.T, f *fault) {
 // faultWaitingRoom: OCPP 2.1 A00.FR.806.
 func faultWaitingRoom(t *testing.T, f *fault) {
 	const password = "what it shows first"
-	s := f.pending(t, apptest.Dial{Password: password})
+	s := f.pending(t, apptest.Dial{Password: password, Obedient: true})
 	s.Ask(f.begun("a", stamp(0), ""), callError("a", "SecurityError"))
 	n := f.approve()
 	var st struct {

@@ -30,7 +30,8 @@ type Dial struct {
 	Header       http.Header // further headers
 	From         string      // local address to connect from; each station has its own loopback address by default
 	TLS          *tls.Config // connects with TLS
-	Manual       bool        // the test answers every call, also those by which a node reads the device model or gives a password
+	Manual       bool        // the test answers every call, also those by which a node reads the device model
+	Obedient     bool        // the station takes every password that the node gives it, see Station.Password
 	Deaf         bool        // the station never reads what the node sends
 }
 
@@ -41,6 +42,7 @@ type Station struct {
 	conn     net.Conn
 	t        testing.TB
 	manual   bool
+	obedient bool
 
 	write  sync.Mutex
 	frames chan string   // text messages of the node
@@ -115,7 +117,7 @@ func (n *Node) TryDial(t testing.TB, id, version string, d Dial) (*Station, *htt
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, err
 	}
-	s := &Station{ID: id, Response: resp, conn: conn, t: t, manual: d.Manual, frames: make(chan string, 4096), closed: make(chan struct{})}
+	s := &Station{ID: id, Response: resp, conn: conn, t: t, manual: d.Manual, obedient: d.Obedient, frames: make(chan string, 4096), closed: make(chan struct{})}
 	if !d.Deaf {
 		go s.read(br)
 	}
@@ -307,7 +309,7 @@ func (s *Station) answerReader(text string) bool {
 		return false
 	}
 	payload := map[string]string{`"GetBaseReport"`: `{"status":"NotSupported"}`, `"GetConfiguration"`: `{}`}[string(frame[2])]
-	if payload == "" && len(frame) > 3 {
+	if payload == "" && s.obedient && len(frame) > 3 {
 		payload = s.takePassword(string(frame[2]), frame[3])
 	}
 	if payload == "" {
