@@ -55,7 +55,7 @@ type Node struct {
 	Name      string     `json:"name"`
 	Version   string     `json:"version"`
 	State     State      `json:"state" enum:"up,draining,lost,dead,left"`
-	StartedAt time.Time  `json:"startedAt"`
+	StartedAt time.Time  `json:"startedAt" doc:"When it began under this id"`
 	SeenAt    time.Time  `json:"seenAt" doc:"Last heartbeat, by the node's own clock"`
 	Links     int64      `json:"links" doc:"Stations with a link to the node, as of the last heartbeat"`
 	Bus       bool       `json:"bus" doc:"Whether the node reached the bus at the last heartbeat"`
@@ -99,10 +99,9 @@ type Member struct {
 	bus *bus.Bus
 	log *slog.Logger
 
-	id      atomic.Pointer[string]
-	started time.Time
-	watch   watch
-	sub     *bus.Subscription
+	id    atomic.Pointer[string]
+	watch watch
+	sub   *bus.Subscription
 
 	mu       sync.Mutex
 	draining bool
@@ -135,7 +134,7 @@ func New(d *db.DB, b *bus.Bus, log *slog.Logger, o Options) *Member {
 	if o.DeadAfter <= 0 {
 		o.DeadAfter = DeadAfter
 	}
-	m := &Member{o: o, db: d, bus: b, log: log, started: time.Now(), watch: watch{deadAfter: o.DeadAfter, gap: 2 * o.BeatEvery}}
+	m := &Member{o: o, db: d, bus: b, log: log, watch: watch{deadAfter: o.DeadAfter, gap: 2 * o.BeatEvery}}
 	m.id.Store(&o.ID)
 	return m
 }

@@ -21,7 +21,7 @@ func (m *Member) register(ctx context.Context, id string) error {
 		_, err := tx.Exec(`INSERT INTO nodes (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, 0, $7, '', NULL)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, state = excluded.state, started_at = excluded.started_at,
 				beat_at = excluded.beat_at, beat = nodes.beat + 1, links = 0, bus = excluded.bus, heir = '', ended_at = NULL`,
-			id, m.o.Name, m.o.Version, string(m.state()), db.Micros(m.started), now, m.bus.Healthy())
+			id, m.o.Name, m.o.Version, string(m.state()), now, now, m.bus.Healthy())
 		return err
 	})
 	if err != nil {

@@ -221,7 +221,7 @@ func (r *Relay) pass(to, from net.Conn) {
 }
 
 // Balancer is a TCP balancer: it takes the backends in turn, skips those whose /readyz is not 200 or that refuse a
-// connection, and knows nothing of what passes.
+// connection, and knows nothing of what passes. The connections of a backend that does not answer at all are ended.
 type Balancer struct {
 	Addr string // host:port
 
@@ -230,10 +230,13 @@ type Balancer struct {
 	mu       sync.Mutex
 	next     int
 	ready    map[string]bool
+	conns    map[net.Conn]string // to the backends
 }
 
-// probeEvery is how often the balancer asks whether a backend is ready.
-const probeEvery = 100 * time.Millisecond
+const (
+	probeEvery   = 100 * time.Millisecond // how often the balancer asks whether a backend is ready
+	probeTimeout = 3 * time.Second        // longer than a backend takes to say that its database is away
+)
 
 // NewBalancer makes a balancer. It ends with the test.
 func NewBalancer(t testing.TB, backends ...string) *Balancer {
@@ -242,7 +245,7 @@ func NewBalancer(t testing.TB, backends ...string) *Balancer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Balancer{Addr: l.Addr().String(), backends: backends, listener: l, ready: map[string]bool{}}
+	b := &Balancer{Addr: l.Addr().String(), backends: backends, listener: l, ready: map[string]bool{}, conns: map[net.Conn]string{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var probing sync.WaitGroup
 	for _, backend := range backends {
@@ -258,19 +261,24 @@ func NewBalancer(t testing.TB, backends ...string) *Balancer {
 }
 
 func (b *Balancer) probe(ctx context.Context, backend string) {
-	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		ready := false
+		ready, answers := false, false
 		if req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+backend+"/readyz", nil); err == nil {
 			if resp, err := client.Do(req); err == nil {
 				_ = resp.Body.Close() // the status is enough
-				ready = resp.StatusCode == http.StatusOK
+				ready, answers = resp.StatusCode == http.StatusOK, true
 			}
 		}
 		b.mu.Lock()
 		b.ready[backend] = ready
+		for c, to := range b.conns {
+			if to == backend && !answers {
+				_ = c.Close() // its client comes again, to another one
+			}
+		}
 		b.mu.Unlock()
 		select {
 		case <-ctx.Done():
@@ -304,11 +312,14 @@ func (b *Balancer) accept() {
 }
 
 func (b *Balancer) serve(near net.Conn) {
-	far, err := b.dial()
+	far, backend, err := b.dial()
 	if err != nil {
 		_ = near.Close() // the client sees it
 		return
 	}
+	b.mu.Lock()
+	b.conns[far] = backend
+	b.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -319,6 +330,9 @@ func (b *Balancer) serve(near net.Conn) {
 	halfClose(near)
 	<-done
 	_, _ = near.Close(), far.Close() // both have ended
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.conns, far)
 }
 
 // halfClose passes the end of one direction on; when the server has ended the client need not say anything more.
@@ -330,7 +344,7 @@ func halfClose(c net.Conn) {
 }
 
 // dial connects to the backend whose turn it is.
-func (b *Balancer) dial() (net.Conn, error) {
+func (b *Balancer) dial() (net.Conn, string, error) {
 	b.mu.Lock()
 	var order []string
 	for i := range b.backends {
@@ -342,10 +356,10 @@ func (b *Balancer) dial() (net.Conn, error) {
 	b.mu.Unlock()
 	for _, backend := range order {
 		if c, err := net.DialTimeout("tcp", backend, time.Second); err == nil {
-			return c, nil
+			return c, backend, nil
 		}
 	}
-	return nil, errors.New("no backend is ready")
+	return nil, "", errors.New("no backend is ready")
 }
 
 // Stream listens to server-sent events, from after the event with the id last when it is not empty, until the stream ends.
