@@ -18,6 +18,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
 	"lumela/internal/app"
@@ -55,7 +56,9 @@ func texts(t *testing.T) map[string]string {
 func variables() []string {
 	out := []string{"LUMELA_CONFIG", "LUMELA_BOOTSTRAP_API_KEY"}
 	for f := range reflect.TypeFor[app.Config]().Fields() {
-		out = append(out, f.Tag.Get("env"))
+		if name := f.Tag.Get("env"); name != "" {
+			out = append(out, name)
+		}
 	}
 	return out
 }
@@ -100,11 +103,13 @@ func TestEveryCommandExists(t *testing.T) {
 func TestEveryFlagIsInTheTable(t *testing.T) {
 	t.Parallel()
 	table := read(t, "../docs/running.md")
-	for f := range reflect.TypeFor[app.Config]().Fields() {
-		if key := f.Tag.Get("yaml"); !strings.Contains(table, "`--"+key+"`") {
-			t.Errorf("docs/running.md does not name --%s", key)
+	cfg, flags := app.Default(), pflag.NewFlagSet("", pflag.ContinueOnError)
+	cfg.Flags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !strings.Contains(table, "`--"+f.Name+"`") {
+			t.Errorf("docs/running.md does not name --%s", f.Name)
 		}
-	}
+	})
 }
 
 // settings reads an environment as a node does.
