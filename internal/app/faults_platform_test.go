@@ -164,7 +164,9 @@ func faultOCSP(t *testing.T, f *fault) {
 func faultURLs(t *testing.T, f *fault) {
 	s := f.station(t)
 	s.Quiet()
-	var list struct{ Items []struct{ Direction, Text string } }
+	var list struct {
+		Items []struct{ Direction, Text string }
+	}
 	f.open().Get(t, "/stations/"+s.ID+"/frames?limit=1000", &list)
 	for _, frame := range list.Items {
 		if frame.Direction == "out" && strings.Contains(frame.Text, "://") {
@@ -254,7 +256,9 @@ func faultSecretsTold(t *testing.T, f *fault) {
 			t.Errorf("the answer: %d %s", r.Status, r.Body)
 		}
 	}
-	var vars struct{ Items []struct{ Variable, Value string } }
+	var vars struct {
+		Items []struct{ Variable, Value string }
+	}
 	apptest.Poll(t, "the device model", func() bool {
 		f.open().Get(t, "/stations/"+s.ID+"/variables", &vars)
 		return slices.ContainsFunc(vars.Items, func(v struct{ Variable, Value string }) bool {
@@ -313,9 +317,11 @@ func csrs(t *testing.T) map[string]string {
 	forged, _ := pem.Decode([]byte(request(func(*x509.CertificateRequest) {})))
 	forged.Bytes[len(forged.Bytes)-1] ^= 1
 	return map[string]string{
-		"another name":  request(func(*x509.CertificateRequest) {}),
-		"names":         request(func(c *x509.CertificateRequest) { c.DNSNames = []string{"platform.example"} }),
-		"an authority":  request(func(c *x509.CertificateRequest) { c.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}} }),
+		"another name": request(func(*x509.CertificateRequest) {}),
+		"names":        request(func(c *x509.CertificateRequest) { c.DNSNames = []string{"platform.example"} }),
+		"an authority": request(func(c *x509.CertificateRequest) {
+			c.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}
+		}),
 		"bad signature": string(pem.EncodeToMemory(forged)),
 		"no request":    "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
 	}

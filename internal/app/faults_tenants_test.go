@@ -81,9 +81,12 @@ func (f *fault) furnish(t *testing.T, c *apptest.Client, mark, station string) *
 	x.s.Ask(call("d", "DataTransfer", `{"vendorId":"`+mark+`"}`), `[3,"d","<any>"]`)
 	x.s.Ask(f.by(call("s", "StatusNotification", `{"connectorId":1,"errorCode":"NoError","status":"Available","info":"`+mark+`"}`),
 		call("s", "StatusNotification", `{"timestamp":"`+stamp(0)+`","connectorStatus":"Available","evseId":1,"connectorId":1}`)), `[3,"s",{}]`)
+	x.measure(f, "m0") // before any charge: it must not be taken for one of a former owner
+	if f.is16() {
+		x.s.Ask(call("c", "StatusNotification", `{"connectorId":1,"errorCode":"NoError","status":"Charging"}`), `[3,"c",{}]`)
+	}
 	x.s.Ask(strings.Replace(f.begun("a", stamp(30), ""), `"TAG"`, `"`+mark+`"`, 1), `[3,"a","<any>"]`)
-	x.s.Ask(call("m", "MeterValues", `{"`+f.by("connectorId", "evseId")+`":1,"meterValue":[{"timestamp":"`+stamp(0)+`","sampledValue":[{"value":`+
-		f.by(`"`+x.reading()+`"`, x.reading())+`}]}]}`), `[3,"m",{}]`)
+	x.measure(f, "m1")
 	var list struct{ Items []struct{ ID string } }
 	c.Get(t, "/sessions?station="+station, &list)
 	if len(list.Items) != 1 {
@@ -97,6 +100,12 @@ func (f *fault) furnish(t *testing.T, c *apptest.Client, mark, station string) *
 	p.Wait(t).Into(t, &command)
 	x.ids["commands"] = command.ID
 	return x
+}
+
+// measure sends a meter value that names no transaction.
+func (x *tenant) measure(f *fault, id string) {
+	x.s.Ask(call(id, "MeterValues", `{"`+f.by("connectorId", "evseId")+`":1,"meterValue":[{"timestamp":"`+stamp(0)+`","sampledValue":[{"value":`+
+		f.by(`"`+x.reading()+`"`, x.reading())+`}]}]}`), `[3,"`+id+`",{}]`)
 }
 
 // reading is a meter value that nobody else has: its digits stand for the mark.

@@ -119,8 +119,8 @@ func (r *redaction) all() bool {
 
 // item is what an object needs to know of a value in it.
 type item struct {
-	word   string  // of a string
-	name   string  // of an object: its member name
+	word  string // of a string
+	name  string // of an object: its member name
 	spans []span // itself, when it is a string or a number; the values of a list of attributes
 }
 
