@@ -111,12 +111,22 @@ func ownPostgres(t *testing.T) *postgresServer {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
 	p.url = strings.TrimSpace(string(out))
+	// A shell stops it at the end of a pipe that only this process can write to: also when the test is killed.
+	watch := exec.Command("/bin/sh", "-c", `cat >/dev/null; "$0" stop "$1"; rm -rf "$2"`, p.script, p.dir, base)
+	watch.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not reached by the terminal's interrupt
+	end, err := watch.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Start(); err != nil {
+		t.Fatalf("watch over PostgreSQL: %v", err)
+	}
 	t.Cleanup(func() {
-		if out, err := exec.Command(p.script, "stop", p.dir).CombinedOutput(); err != nil {
-			t.Errorf("stop PostgreSQL: %v: %s", err, out)
-		}
-		if err := os.RemoveAll(base); err != nil {
+		if err := end.Close(); err != nil {
 			t.Error(err)
+		}
+		if err := watch.Wait(); err != nil {
+			t.Errorf("stop PostgreSQL: %v", err)
 		}
 	})
 	return p
