@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -131,7 +132,7 @@ func TestDeafStation(t *testing.T) {
 		if took := time.Since(began); took != writeTime {
 			t.Errorf("given up after %s", took)
 		}
-		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the connection is open: %v", err)
 		}
 		if _, err := w.Write([]byte("close frame")); err == nil || time.Since(began) != writeTime {
