@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"lumela/internal/api"
+	"lumela/internal/bus"
 	"lumela/internal/cluster"
 	"lumela/internal/command"
 	"lumela/internal/db"
@@ -213,7 +215,78 @@ func (n *node) call(ctx context.Context, id station.ID, req ocpp.Request) (gatew
 
 // expected reports whether a station lost its link through a node and has not had the time to come back.
 func expected(w station.Whereabouts) bool {
-	return (w.Reason == station.ReasonRestart || w.Reason == station.ReasonNodeLost) && time.Since(w.Ended) < expectFor
+	return (w.Reason == station.ReasonRestart || w.Reason == station.ReasonNodeLost || w.Reason == gateway.OutOfReach) && time.Since(w.Ended) < expectFor
+}
+
+// What an operator decides of a station by one node concerns the link that another one may hold.
+const (
+	decidedSubject = "lumela.station.decided"
+	blockedSubject = "lumela.station.blocked"
+)
+
+// hearOperators does for the links of this node what was decided by another one.
+func (n *node) hearOperators() error {
+	if !n.bus.External() {
+		return nil
+	}
+	decided, err := n.bus.Subscribe(decidedSubject, func(m bus.Msg) {
+		link := n.gateway.Link(string(m.Data))
+		if link == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		st, err := n.stations.Get(ctx, station.ID(m.Data))
+		if err != nil {
+			n.log.Warn("decision by another node not carried out; the station hears of it when it boots", "station", string(m.Data), "error", err)
+			return
+		}
+		n.csms.Decided(st, link)
+	})
+	if err != nil {
+		return fmt.Errorf("listen to other nodes: %w", err)
+	}
+	blocked, err := n.bus.Subscribe(blockedSubject, func(m bus.Msg) {
+		var b blockedStation
+		if err := json.Unmarshal(m.Data, &b); err != nil {
+			n.log.Warn("unreadable block", "error", err)
+			return
+		}
+		n.gateway.Disconnect(b.Station, b.Reason)
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen to other nodes: %w", err), decided.Unsubscribe())
+	}
+	n.onClose(func() error { return errors.Join(decided.Unsubscribe(), blocked.Unsubscribe()) })
+	return nil
+}
+
+type blockedStation struct{ Station, Reason string }
+
+// decided tells the link of a station, wherever it is, that an operator has accepted or rejected it.
+func (n *node) decided(st *station.Station) {
+	if l := n.gateway.Link(string(st.ID)); l != nil || !n.bus.External() {
+		n.csms.Decided(st, l)
+		return
+	}
+	if err := n.bus.Publish(decidedSubject, []byte(st.ID)); err != nil {
+		n.log.Warn("decision not told to the other nodes; the station hears of it when it boots", "station", st.ID, "error", err)
+	}
+}
+
+// blocked ends the link of a station, wherever it is.
+func (n *node) blocked(id station.ID, reason string) {
+	if n.gateway.Link(string(id)) != nil || !n.bus.External() {
+		n.gateway.Disconnect(string(id), reason)
+		return
+	}
+	body, err := json.Marshal(blockedStation{string(id), reason})
+	if err == nil {
+		err = n.bus.Publish(blockedSubject, body)
+	}
+	if err != nil {
+		n.log.Warn("block not told to the other nodes; it holds from the station's next link on", "station", id, "error", err)
+	}
 }
 
 // Call implements command.Caller.

@@ -177,6 +177,17 @@ func TestClusterIsOneNetwork(t *testing.T) {
 		t.Errorf("the older link was closed with %d %s", code, reason)
 	}
 	apptest.Poll(t, "the station is on node-1", func() bool { return w.nodeOf("A") == "node-1" })
+	w.at(0).Want(t, 200, "POST", "/stations/A/reject", "") // its link hears of it
+	said := 0
+	apptest.Poll(t, "the link knows of the rejection", func() bool {
+		said++
+		second.Send(fmt.Sprintf(`[2,"r%d","StatusNotification",{"timestamp":"2026-01-01T00:00:00Z","connectorStatus":"Available","evseId":1,"connectorId":1}]`, said))
+		return strings.HasPrefix(second.Next(), `[4,`)
+	})
+	w.at(2).Want(t, 200, "POST", "/stations/A/accept", "")
+	trigger := second.Expect(`[2,"<id:id>","TriggerMessage",{"requestedMessage":"BootNotification"}]`)["id"]
+	second.Send(`[3,"` + trigger + `",{"status":"Accepted"}]`)
+	second.Boot("2.0.1")
 
 	key := w.addKey("viewer")
 	for i := range many {
@@ -259,6 +270,8 @@ func TestClusterNodeKilled(t *testing.T) {
 		_, _ = w.at(0).Try("POST", "/stations/HELD"+clearCache, `{}`, "Idempotency-Key: once") // it dies with the node
 	}()
 	held.Expect(`[2,"<text>","ClearCache",{}]`)
+	w.query(`WITH held AS (UPDATE jobs SET holder = $1, lease_until = $2, due_at = 0 WHERE name = 'purge-events' RETURNING 1) SELECT COUNT(*) FROM held`,
+		w.registered("node-0")[0].ID, time.Now().Add(time.Hour).UnixMicro())
 	var killed time.Time
 	harm := func(_ *rand.Rand, n int) error {
 		switch n {
@@ -292,6 +305,9 @@ func TestClusterNodeKilled(t *testing.T) {
 	}
 	if status := w.query(`SELECT status FROM commands WHERE station_id = 'HELD' AND action = 'ClearCache'`); status != "timeout" {
 		t.Errorf("the command that the killed node had on its way is %s", status)
+	}
+	if n := w.query(`SELECT COUNT(*) FROM jobs WHERE holder = (SELECT id FROM nodes WHERE name = 'node-0')`); n != "0" {
+		t.Errorf("%s jobs wait for the lease of the killed node", n)
 	}
 	held = w.at(2).Dial(t, "HELD", "2.0.1", apptest.Dial{})
 	again := w.Begin("POST", "/stations/HELD"+clearCache, `{}`, "Idempotency-Key: once")

@@ -122,7 +122,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 	if err := n.openGateway(ctx); err != nil {
 		return n, err
 	}
-	if err := n.member.Start(); err != nil {
+	if err := errors.Join(n.member.Start(), n.hearOperators()); err != nil {
 		return n, err
 	}
 	n.startCheck(home.ID)
@@ -201,9 +201,9 @@ func (n *node) openCapabilities(home string) {
 	n.guardian = guardian.New(guardian.Parts{DB: n.db, Events: n.events, Stations: n.stations, Ledger: n.ledger, Commands: n.commands, Log: n.log}, n.cfg.Guardian)
 	n.stations.LimitLinks(n.cfg.LinksPerHour)
 	n.stations.SetPush(n.csms.PushPassword)
-	n.stations.OnBlock(func(id station.ID, reason string) { n.gateway.Disconnect(string(id), reason) })
+	n.stations.OnBlock(n.blocked)
 	n.stations.OnRemove(n.booked.StationRemoved, func(organisation string, id station.ID) { n.gateway.Removed(organisation, string(id)) })
-	n.stations.OnDecide(func(st *station.Station) { n.csms.Decided(st, n.gateway.Link(string(st.ID))) })
+	n.stations.OnDecide(n.decided)
 }
 
 func (n *node) openGateway(ctx context.Context) error {

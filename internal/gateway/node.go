@@ -10,11 +10,14 @@ import (
 // Node is the present name of this node in the cluster.
 func (g *Gateway) Node() string { return *g.node.Load() }
 
+// OutOfReach is the reason of the end of links whose node the others took for dead.
+const OutOfReach = "this node was out of reach"
+
 // Rename gives this node, which the others took for dead, another name, and closes every link of the old one: its stations
 // may be elsewhere already. New links begin under the new name.
 func (g *Gateway) Rename(name string) {
 	g.node.Store(&name)
-	g.CloseAll("this node was out of reach")
+	g.CloseAll(OutOfReach)
 }
 
 // CloseAll sends every station away; they come back at once, to whatever node lets them in.
@@ -48,18 +51,18 @@ func (g *Gateway) LinkIDs() map[string]string {
 
 // CloseStale ends a link that is not the station's any more: because a newer one took its place elsewhere, or because the
 // node was taken for dead.
-func (g *Gateway) CloseStale(id, link string, replaced bool) {
+func (g *Gateway) CloseStale(id, link string, newer bool) {
 	l := g.Link(id)
 	if l == nil || l.id != link {
 		return
 	}
 	g.Counters.Stale.Add(1)
-	g.log.Warn("link closed that is not the station's any more", "station", id, "newer", replaced)
-	if replaced {
-		l.close(1000, "replaced by a newer link on another node")
+	g.log.Warn("link closed that is not the station's any more", "station", id, "newer", newer)
+	if newer {
+		l.close(1000, replaced+" on another node")
 		return
 	}
-	go l.sendAway("this node was out of reach")
+	go l.sendAway(OutOfReach)
 }
 
 // isAnswer reports whether a frame is the answer to a call of ours, [3,…] or [4,…].

@@ -221,7 +221,8 @@ func (r *Relay) pass(to, from net.Conn) {
 }
 
 // Balancer is a TCP balancer: it takes the backends in turn, skips those whose /readyz is not 200 or that refuse a
-// connection, and knows nothing of what passes. The connections of a backend that does not answer at all are ended.
+// connection, and knows nothing of what passes. The connections of a backend that keeps silent are
+// ended.
 type Balancer struct {
 	Addr string // host:port
 
@@ -265,17 +266,22 @@ func (b *Balancer) probe(ctx context.Context, backend string) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		ready, answers := false, false
+		ready, silent := false, false
 		if req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+backend+"/readyz", nil); err == nil {
-			if resp, err := client.Do(req); err == nil {
+			resp, err := client.Do(req)
+			var timeout net.Error
+			switch {
+			case err == nil:
 				_ = resp.Body.Close() // the status is enough
-				ready, answers = resp.StatusCode == http.StatusOK, true
+				ready = resp.StatusCode == http.StatusOK
+			case errors.As(err, &timeout):
+				silent = timeout.Timeout()
 			}
 		}
 		b.mu.Lock()
 		b.ready[backend] = ready
 		for c, to := range b.conns {
-			if to == backend && !answers {
+			if to == backend && silent {
 				_ = c.Close() // its client comes again, to another one
 			}
 		}
