@@ -210,6 +210,23 @@ func (h *History) addUpOrganisations(ctx context.Context, hours touched) error {
 	return nil
 }
 
+// analyze tells PostgreSQL how tables that grow by much at once look now: what it thinks of an empty table makes it read an
+// organisation for each station.
+func (h *History) analyze(ctx context.Context) error {
+	if h.db.Engine() != db.Postgres {
+		return nil
+	}
+	err := h.db.Write(ctx, func(tx *db.Tx) error {
+		for _, text := range []string{"ANALYZE history_parts", "ANALYZE history_hours"} {
+			if _, err := tx.Exec(text); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return problem.Wrap("look at the tables of the history", err)
+}
+
 // allHours are the hours of which there is anything.
 func (h *History) allHours(ctx context.Context) (touched, error) {
 	rows, err := h.db.Query(ctx, `SELECT DISTINCT organisation_id, at FROM history_hours`)

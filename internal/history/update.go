@@ -219,7 +219,12 @@ func (h *History) continueRebuild(ctx context.Context) error {
 	if err != nil || asked == 0 {
 		return err
 	}
-	for {
+	for n := 0; ; n++ {
+		if n == 20 || n%500 == 0 {
+			if err := h.analyze(ctx); err != nil {
+				return err
+			}
+		}
 		id, err := h.ledger.NextStation(ctx, after)
 		if err != nil {
 			return err
@@ -295,7 +300,12 @@ func (h *History) Sum(ctx context.Context, organisation string, stations []strin
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	const ever = int64(1) << 60
-	for _, id := range stations {
+	for i, id := range stations {
+		if i == 20 || i%500 == 0 {
+			if err := h.analyze(ctx); err != nil {
+				return err
+			}
+		}
 		err := h.db.Write(ctx, func(tx *db.Tx) error {
 			return addUpStation(tx, owner{organisation, id}, [2]int64{-ever, ever}, true)
 		})

@@ -138,11 +138,11 @@ var questions = map[string]string{
 		AND station_id = 'YEAR-000001' ORDER BY started_at DESC, id DESC LIMIT 101`,
 	"messages of a session": `SELECT payload FROM session_events WHERE session_id = 'x' ORDER BY at, seq_no, received_at`,
 	"totals": `SELECT SUM(power_w) FROM (SELECT power_w FROM sessions WHERE organisation_id = 'year' AND started_at >= 1795000000000000
-		UNION ALL SELECT power_w FROM sessions WHERE organisation_id = 'year' AND state = 'active' AND started_at < 1795000000000000) AS s`,
+		UNION ALL SELECT power_w FROM sessions WHERE state = 'active' AND organisation_id || '' = 'year' AND started_at + 0 < 1795000000000000) AS s`,
 	"old sessions": `SELECT id FROM sessions WHERE state = 'ended' AND ended_at < 1700000000000000 AND thinned_at IS NULL ORDER BY ended_at LIMIT 50`,
 }
 
-// explain prints the plans, and fails when one reads a whole large table.
+// explain looks at the plans, and fails when one reads a whole large table.
 func (w *world) explain(ctx context.Context) error {
 	prefix, whole := "EXPLAIN QUERY PLAN ", "SCAN "
 	if w.db.Engine() == db.Postgres {
@@ -167,7 +167,7 @@ func (w *world) explain(ctx context.Context) error {
 				return err
 			}
 			line := fmt.Sprint(*values[len(values)-1].(*any))
-			if strings.Contains(line, whole) && !strings.Contains(line, "_default") && !strings.Contains(line, "USING") {
+			if strings.Contains(line, whole) && !strings.Contains(line, "_default") && !strings.Contains(line, "USING") && line != "SCAN s" {
 				bad = append(bad, what+": "+line)
 			}
 		}
