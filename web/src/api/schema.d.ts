@@ -92,6 +92,97 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/guardian/cases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the guardian has found wrong and done something about, newest first */
+        get: operations["list-cases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Energy, sessions and availability over time
+         * @description Buckets are of UTC, oldest first; those in which nothing happened are left out. At most 10,000 are answered.
+         */
+        get: operations["history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/history/rebuild": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compute the history of the installation again from its sessions
+         * @description It happens in the background, station by station, and nothing is missing meanwhile. The history keeps itself up to date: this is for whoever does not believe it.
+         */
+        post: operations["rebuild-history"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Periodic work: when it ran, where, and how it ended */
+        get: operations["list-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The nodes of the installation, those of the last day included */
+        get: operations["list-nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/overview": {
         parameters: {
             query?: never;
@@ -109,6 +200,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/quarantine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages that were answered and kept, but could not be taken into the ledger; newest first */
+        get: operations["list-quarantine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/reservations": {
         parameters: {
             query?: never;
@@ -118,6 +226,26 @@ export interface paths {
         };
         /** Reservations, newest first */
         get: operations["list-reservations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is kept for how long, how much there is of it, and what is due to be forgotten
+         * @description Of the whole installation, so only for owners.
+         */
+        get: operations["retention"];
         put?: never;
         post?: never;
         delete?: never;
@@ -160,6 +288,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sessions/{id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a session whose station is gone, with its last message; the true end replaces this one when it comes */
+        post: operations["close-session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sessions/{id}/frames": {
         parameters: {
             query?: never;
@@ -194,6 +339,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sessions/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Release an ended session from flags that hold it, for billing */
+        post: operations["release-session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sessions/{id}/stop": {
         parameters: {
             query?: never;
@@ -205,6 +367,23 @@ export interface paths {
         put?: never;
         /** Stop a session from afar */
         post: operations["stop-session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sessions/{id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to a session: messages, flags, what was done to it and commands, in the order in which it became known */
+        get: operations["session-timeline"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -418,6 +597,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/stations/{id}/unblock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a blocked station in again */
+        post: operations["unblock-station"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/stations/{id}/variables": {
         parameters: {
             query?: never;
@@ -493,6 +689,59 @@ export interface components {
             name: string;
             role: string;
         };
+        CloseInputBody: {
+            /** @description Close it even though the station is connected and does not say that it is over */
+            force?: boolean;
+            /** @description Why, for the session's timeline */
+            reason: string;
+        };
+        ClusterNode: {
+            /** @description Whether the node reached the bus at the last heartbeat */
+            bus: boolean;
+            /**
+             * Format: date-time
+             * @description When it left or was declared dead
+             */
+            endedAt: string | null;
+            /** @description Made at the start; never used twice */
+            id: string;
+            /**
+             * Format: int64
+             * @description Stations with a link to the node, as of the last heartbeat
+             */
+            links: number;
+            name: string;
+            /**
+             * Format: date-time
+             * @description Last heartbeat, by the node's own clock
+             */
+            seenAt: string;
+            /**
+             * Format: date-time
+             * @description When it began under this id
+             */
+            startedAt: string;
+            /** @enum {string} */
+            state: "up" | "draining" | "lost" | "dead" | "left";
+            version: string;
+        };
+        ClusterNodeList: {
+            items: components["schemas"]["ClusterNode"][];
+            /** @description Cursor of the next page, null on the last */
+            next: string | null;
+        };
+        CommandOutcome: {
+            /** Format: date-time */
+            at: string;
+            /** @description Id of the session, empty for none */
+            session: string;
+            /**
+             * @description started: a session began; expired: none began in time, a late one still changes this; refused: the station did not agree
+             * @enum {string}
+             */
+            state: "started" | "expired" | "refused";
+            text: string;
+        };
         CommandOutputBody: {
             id: string;
             /** @description OCPP 2.1 payload */
@@ -511,6 +760,8 @@ export interface components {
             /** Format: date-time */
             finishedAt: string | null;
             id: string;
+            /** @description What came of an accepted remote start */
+            outcome?: components["schemas"]["CommandOutcome"];
             request: unknown;
             response?: unknown;
             station: string;
@@ -526,7 +777,7 @@ export interface components {
         CreateStationInputBody: {
             /** @description Identity, as in the OCPP URL */
             id: string;
-            /** @description 16 to 40 printable ASCII characters; for profiles 1 and 2 one is made when it is absent */
+            /** @description 16 to 64 printable ASCII characters (at most 40 for a station that speaks 1.6 or 2.0.1); for profiles 1 and 2 one is made when it is absent */
             password?: string;
             /**
              * Format: int64
@@ -538,6 +789,8 @@ export interface components {
         CreateStationOutputBody: {
             /** @enum {string} */
             admission: "pending" | "accepted" | "rejected";
+            /** @description Why and until when the station is not let in; null when it is */
+            blocked: components["schemas"]["StationBlockView"];
             /** Format: date-time */
             bootedAt: string | null;
             /** Format: date-time */
@@ -550,6 +803,11 @@ export interface components {
             /** Format: date-time */
             lastSeen: string | null;
             model: string;
+            /**
+             * Format: date-time
+             * @description When the device model was last read as a whole
+             */
+            modelReadAt: string | null;
             online: boolean;
             /** @description Shown this once, when it was made here */
             password?: string;
@@ -610,6 +868,94 @@ export interface components {
             /** @description Cursor of the next page, null on the last */
             next: string | null;
         };
+        GuardianView: {
+            /**
+             * Format: date-time
+             * @description Null while the cause is there
+             */
+            closedAt: string | null;
+            /** Format: int64 */
+            connector: number;
+            /** Format: int64 */
+            evse: number;
+            id: string;
+            /** @enum {string} */
+            kind: "no-energy" | "no-stop" | "boot" | "stuck" | "gap";
+            /** Format: date-time */
+            openedAt: string;
+            /** @description What the guardian did last */
+            outcome: string;
+            /** @description Id of the session, empty for a connector without one */
+            session: string;
+            station: string;
+            /** @description What was seen */
+            subject: string;
+            /**
+             * Format: int64
+             * @description How often the station was asked to no avail
+             */
+            tries: number;
+        };
+        GuardianViewList: {
+            items: components["schemas"]["GuardianView"][];
+            /** @description Cursor of the next page, null on the last */
+            next: string | null;
+        };
+        HistoryBucket: {
+            /**
+             * Format: date-time
+             * @description Beginning of the bucket
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Of this, what was measured over the beginning of an hour and may in part have flowed before it
+             */
+            carriedWh?: number;
+            /**
+             * Format: int64
+             * @description Time in which energy flowed, by what the stations say of their state
+             */
+            chargingMinutes?: number;
+            /** @description Time of all connectors by state; known when an hour is over */
+            connectorMinutes?: components["schemas"]["HistoryStateMinutes"];
+            /**
+             * Format: int64
+             * @description By the reading that shows it: what flowed between two readings belongs to the bucket of the second one
+             */
+            energyWh?: number;
+            /**
+             * Format: int64
+             * @description Greatest power of one EVSE
+             */
+            peakPowerW?: number;
+            /** Format: int64 */
+            sessionsEnded?: number;
+            /** Format: int64 */
+            sessionsStarted?: number;
+        };
+        HistoryBucketList: {
+            items: components["schemas"]["HistoryBucket"][];
+            /** @description Cursor of the next page, null on the last */
+            next: string | null;
+        };
+        HistoryStateMinutes: {
+            /** Format: int64 */
+            available: number;
+            /** Format: int64 */
+            faulted: number;
+            /** Format: int64 */
+            occupied: number;
+            /**
+             * Format: int64
+             * @description The station had no link
+             */
+            offline: number;
+            /** Format: int64 */
+            reserved: number;
+            /** Format: int64 */
+            unavailable: number;
+        };
         IdtokenToken: {
             /** Format: date-time */
             createdAt: string;
@@ -631,6 +977,37 @@ export interface components {
             /** @description Cursor of the next page, null on the last */
             next: string | null;
         };
+        JobState: {
+            /** Format: date-time */
+            dueAt: string;
+            /**
+             * Format: date-time
+             * @description Of the last run
+             */
+            endedAt: string | null;
+            /** @description Of the last run */
+            error: string;
+            /**
+             * Format: int64
+             * @description In a row
+             */
+            failures: number;
+            name: string;
+            /** @description That runs it now, empty for none */
+            node: string;
+            /** Format: int64 */
+            runs: number;
+            /**
+             * Format: date-time
+             * @description Of the last run
+             */
+            startedAt: string | null;
+        };
+        JobStateList: {
+            items: components["schemas"]["JobState"][];
+            /** @description Cursor of the next page, null on the last */
+            next: string | null;
+        };
         OverviewView: {
             connectors: components["schemas"]["ViewConnectorsStruct"];
             /**
@@ -638,7 +1015,10 @@ export interface components {
              * @description Of the sessions started since midnight UTC
              */
             energyTodayWh: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Of the stations that are online: what the others draw is not known
+             */
             powerW: number;
             sessions: components["schemas"]["ViewSessionsStruct"];
             stations: components["schemas"]["ViewStationsStruct"];
@@ -658,6 +1038,12 @@ export interface components {
             type?: string;
             /** Format: date-time */
             validUntil?: string;
+        };
+        ReleaseInputBody: {
+            /** @description Codes; all open flags when absent or empty */
+            flags?: string[];
+            /** @description Why it may be billed; kept with the flags */
+            reason: string;
         };
         Reservation: {
             /** Format: date-time */
@@ -685,21 +1071,143 @@ export interface components {
             /** @description Cursor of the next page, null on the last */
             next: string | null;
         };
+        RetentionClass: {
+            /**
+             * Format: int64
+             * @description On the disk, an estimate; null where it is not known for the class by itself
+             */
+            bytes: number | null;
+            class: string;
+            /**
+             * Format: int64
+             * @description How many sessions the next run concerns, before those are left out that are held; null where runs do not concern sessions
+             */
+            due: number | null;
+            /**
+             * Format: date-time
+             * @description Null where it is not known
+             */
+            oldest: string | null;
+            /** @description A duration such as 720h, or forever */
+            period: string;
+            /**
+             * Format: int64
+             * @description An estimate; null where it is not known
+             */
+            rows: number | null;
+            what: string;
+            /** @description Why it is kept for so long, and what stays beyond it */
+            why: string;
+        };
+        RetentionView: {
+            /**
+             * Format: int64
+             * @description The whole database; without the frames where those have files of their own
+             */
+            databaseBytes: number;
+            /**
+             * Format: int64
+             * @description Of these, what new data use before the file grows
+             */
+            freeBytes: number;
+            items: components["schemas"]["RetentionClass"][];
+            /** @description Always null */
+            next: string | null;
+        };
+        SessionEntry: {
+            /**
+             * Format: date-time
+             * @description By our clock: a message's arrival, the moment of everything else
+             */
+            at: string;
+            /** @description Particulars of an act or a command */
+            data?: unknown;
+            id: string;
+            /** @description Started, Updated or Ended; the flag's code; the act's kind; the command's action */
+            kind: string;
+            message?: components["schemas"]["SessionMessageEntry"];
+            /**
+             * Format: date-time
+             * @description By the station's clock, of messages
+             */
+            stationTime?: string;
+            /** @description In words for people */
+            text: string;
+            /** @enum {string} */
+            type: "message" | "flag" | "act" | "command";
+            /** @description The station, a person or key, guardian or ledger */
+            who: string;
+        };
+        SessionEntryList: {
+            items: components["schemas"]["SessionEntry"][];
+            /** @description Cursor of the next page, null on the last */
+            next: string | null;
+        };
         SessionFlag: {
             /** Format: date-time */
             at: string;
             code: string;
+            /** @description Whether the session must not be billed while the flag is open */
+            holds: boolean;
+            /** @description Why */
+            resolution?: string;
+            /**
+             * Format: date-time
+             * @description Absent while the flag is open
+             */
+            resolvedAt?: string;
+            /** @description A person, an API key, or ledger when later messages have explained it */
+            resolvedBy?: string;
             text: string;
+        };
+        SessionMessageEntry: {
+            chargingState: string;
+            /** @description The station had no link when it happened */
+            offline: boolean;
+            /**
+             * Format: int64
+             * @description Of the meter, when the message carries it
+             */
+            registerWh: number | null;
+            /**
+             * Format: int64
+             * @description Null when the station does not number its messages
+             */
+            seqNo: number | null;
+            /** @description Why the station sent it, empty when it does not tell */
+            trigger: string;
         };
         SessionMeterView: {
             /** Format: date-time */
             at: string;
+            /** @description The station did not name the transaction: it is attached by EVSE and time */
+            beside: boolean;
             context: string;
             samples: components["schemas"]["SessionSampleView"][];
             signed: components["schemas"]["SessionSignedView"][];
         };
         SessionMeterViewList: {
             items: components["schemas"]["SessionMeterView"][];
+            /** @description Cursor of the next page, null on the last */
+            next: string | null;
+        };
+        SessionQuarantined: {
+            /** @description In terms of OCPP 2.1 */
+            action: string;
+            /**
+             * Format: date-time
+             * @description When it came, by our clock
+             */
+            at: string;
+            id: string;
+            /** @description JSON, in terms of OCPP 2.1; the station's own text is in its frames */
+            payload: string;
+            /** @description Why it could not be processed */
+            reason: string;
+            station: string;
+        };
+        SessionQuarantinedList: {
+            items: components["schemas"]["SessionQuarantined"][];
             /** @description Cursor of the next page, null on the last */
             next: string | null;
         };
@@ -718,16 +1226,32 @@ export interface components {
             signingMethod: string;
         };
         SessionView: {
+            /**
+             * @description Held: an open flag keeps the ended session from being billed until it is explained or released
+             * @enum {string}
+             */
+            billing: "running" | "held" | "ready";
             /** @description Charging, EVConnected, SuspendedEV, SuspendedEVSE, Idle, or empty */
             chargingState: string;
+            /**
+             * Format: int64
+             * @description How far the station's clock is ahead of ours, by messages that came at once; null when none tells
+             */
+            clockOffsetSeconds: number | null;
             /** Format: int64 */
             connector: number;
             /** Format: date-time */
             endedAt: string | null;
+            /**
+             * Format: date-time
+             * @description As startedAtCorrected, of the end
+             */
+            endedAtCorrected: string | null;
             /** Format: int64 */
             energyWh: number;
             /** Format: int64 */
             evse: number;
+            /** @description Open ones, and those that stood on the ended session and were resolved */
             flags: components["schemas"]["SessionFlag"][];
             id: string;
             /** Format: int64 */
@@ -750,6 +1274,11 @@ export interface components {
              * @description By the station's clock
              */
             startedAt: string;
+            /**
+             * Format: date-time
+             * @description By our clock; null when no correction is known or needed. What is billed by time takes it instead of startedAt
+             */
+            startedAtCorrected: string | null;
             /** @enum {string} */
             state: "active" | "ended";
             station: string;
@@ -769,6 +1298,11 @@ export interface components {
         SignInInputBody: {
             email: string;
             password: string;
+        };
+        StationBlockView: {
+            reason: string;
+            /** Format: date-time */
+            until: string;
         };
         StationConnectorError: {
             code: string;
@@ -821,8 +1355,10 @@ export interface components {
             next: string | null;
         };
         StationPasswordInputBody: {
-            /** @description 16 to 40 printable ASCII characters; one is made when it is absent */
+            /** @description 16 to 64 printable ASCII characters, at most 40 for a station that speaks 1.6 or 2.0.1; one is made when it is absent */
             password?: string;
+            /** @description Send it to the station, which must be online. When the station does not answer in time, the old and the new password are valid until it connects again */
+            push?: boolean;
         };
         StationPasswordOutputBody: {
             /** @description Shown this once */
@@ -879,6 +1415,8 @@ export interface components {
              * @description 0 for the station as a whole
              */
             evse: number;
+            /** @description Largest value where the station tells it, else empty */
+            maxLimit: string;
             mutability: string;
             unit: string;
             /** Format: date-time */
@@ -895,6 +1433,8 @@ export interface components {
         StationView: {
             /** @enum {string} */
             admission: "pending" | "accepted" | "rejected";
+            /** @description Why and until when the station is not let in; null when it is */
+            blocked: components["schemas"]["StationBlockView"];
             /** Format: date-time */
             bootedAt: string | null;
             /** Format: date-time */
@@ -907,6 +1447,11 @@ export interface components {
             /** Format: date-time */
             lastSeen: string | null;
             model: string;
+            /**
+             * Format: date-time
+             * @description When the device model was last read as a whole
+             */
+            modelReadAt: string | null;
             online: boolean;
             /** @description OCPP version of the last link: 1.6, 2.0.1 or 2.1 */
             protocol: string;
@@ -1178,6 +1723,216 @@ export interface operations {
             };
         };
     };
+    "list-cases": {
+        parameters: {
+            query?: {
+                /** @description Most items on a page */
+                limit?: number;
+                /** @description The next of the page before */
+                cursor?: string;
+                station?: string;
+                /** @description Id of a session */
+                session?: string;
+                kind?: "no-energy" | "no-stop" | "boot" | "stuck" | "gap";
+                state?: "open" | "closed";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuardianViewList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    history: {
+        parameters: {
+            query?: {
+                /** @description Of one station; without it, of the whole organisation */
+                station?: string;
+                /** @description Of one EVSE of the station */
+                evse?: number;
+                /** @description First moment, RFC 3339; the default is 48 hours, 31 days or a year before to */
+                from?: string;
+                /** @description Moment after the last, RFC 3339; the default is now */
+                to?: string;
+                resolution?: "hour" | "day" | "month";
+                /** @description Only these figures, comma-separated */
+                metric?: ("energy" | "sessions" | "charging" | "power" | "availability")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryBucketList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    "rebuild-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    "list-jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobStateList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    "list-nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterNodeList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
     overview: {
         parameters: {
             query?: never;
@@ -1194,6 +1949,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OverviewView"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    "list-quarantine": {
+        parameters: {
+            query?: {
+                /** @description Most items on a page */
+                limit?: number;
+                /** @description The next of the page before */
+                cursor?: string;
+                station?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionQuarantinedList"];
                 };
             };
             /** @description Error */
@@ -1260,6 +2059,44 @@ export interface operations {
             };
         };
     };
+    retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionView"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
     "list-sessions": {
         parameters: {
             query?: {
@@ -1273,6 +2110,9 @@ export interface operations {
                 to?: string;
                 station?: string;
                 state?: "active" | "ended";
+                billing?: "running" | "held" | "ready";
+                /** @description The code of a flag, open or resolved */
+                flag?: string;
             };
             header?: never;
             path?: never;
@@ -1319,6 +2159,50 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    "close-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CloseInputBody"];
+            };
+        };
         responses: {
             /** @description OK */
             200: {
@@ -1442,6 +2326,50 @@ export interface operations {
             };
         };
     };
+    "release-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
     "stop-session": {
         parameters: {
             query?: never;
@@ -1460,6 +2388,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CommandOutputBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    "session-timeline": {
+        parameters: {
+            query?: {
+                /** @description Most items on a page */
+                limit?: number;
+                /** @description The next of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionEntryList"];
                 };
             };
             /** @description Error */
@@ -2138,6 +3111,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StationStatusChangeList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail?: string;
+                        errors?: {
+                            location?: string;
+                            message: string;
+                        }[];
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+        };
+    };
+    "unblock-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Identity of the station, as in its OCPP URL */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationView"];
                 };
             };
             /** @description Error */
