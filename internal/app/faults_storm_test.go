@@ -121,7 +121,7 @@ func (s *storm) once(ctx context.Context, id, version string) (wait time.Duratio
 
 // playStorm restarts a node under a fleet: everybody is back soon, nobody was blocked for it, and the memory of the node
 // stays bounded meanwhile.
-func playStorm(t *testing.T, size, mostMiB int, soon time.Duration) {
+func playStorm(t *testing.T, size, mostMiB int, soon time.Duration, end func(*soak.Node) error) {
 	n := startChild(t, t.TempDir(), "")
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &storm{addr: n.Addr, from: apptest.Source()}
@@ -141,10 +141,12 @@ func playStorm(t *testing.T, size, mostMiB int, soon time.Duration) {
 		}
 		return time.Since(began)
 	}
-	await()
-	if err := n.Stop(); err != nil {
+	first := await()
+	began := time.Now()
+	if err := end(n); err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("%d stations came in %s; the node ended in %s", size, first, time.Since(began))
 	if err := n.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -170,16 +172,16 @@ func playStorm(t *testing.T, size, mostMiB int, soon time.Duration) {
 // faultStorm is played once, with stations of all versions at the same time.
 func faultStorm(t *testing.T, f *fault) {
 	if f.version == "2.1" {
-		playStorm(t, 2_000, 400, 30*time.Second)
+		playStorm(t, 2_000, 400, 30*time.Second, (*soak.Node).Stop)
 	}
 }
 
-// TestSoakStorm is the same with ten thousand stations.
+// TestSoakStorm is the same with ten thousand stations and a node that is killed.
 func TestSoakStorm(t *testing.T) {
 	if os.Getenv("LUMELA_SOAK") == "" {
 		t.Skip("LUMELA_SOAK is not set: this one is for make soak")
 	}
-	playStorm(t, 9_000, 1_200, 2*time.Minute)
+	playStorm(t, 10_000, 1_200, 2*time.Minute, (*soak.Node).Kill)
 }
 
 // faultReconnects: one that ends its links all the time is left out for a while, and nobody else.
