@@ -296,16 +296,37 @@ func (c *committer) attempt(jobs []job, saved, alone bool) (blame, error) {
 		c.ctx = ctx
 		defer cancel()
 	}
+	if err := c.fault(BeforeBegin); err != nil {
+		return blameResource, fmt.Errorf("begin: %w", err)
+	}
 	if err := c.control("BEGIN"); err != nil {
 		c.drop()
 		return c.beginBlame(err), fmt.Errorf("begin: %w", err)
 	}
 	whose, err := c.runAll(jobs, saved)
+	if err == nil {
+		if err = c.fault(BeforeCommit); err != nil {
+			whose = blameResource
+		}
+	}
 	if err != nil {
 		c.rollback()
 		return whose, err
 	}
-	return c.commit()
+	if whose, err = c.commit(); err == nil {
+		if err = c.fault(AfterCommit); err != nil {
+			return blameResource, fmt.Errorf("commit: %w: %w", ErrUncertain, err)
+		}
+	}
+	return whose, err
+}
+
+// fault is what a simulation wants to happen here.
+func (c *committer) fault(p Point) error {
+	if c.d.o.Fault == nil {
+		return nil
+	}
+	return c.d.o.Fault(p)
 }
 
 func (c *committer) runAll(jobs []job, saved bool) (blame, error) {

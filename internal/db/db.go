@@ -47,7 +47,19 @@ type Options struct {
 	Log *slog.Logger
 	// Clock is what [Tx.Now] reads; nil means the system's.
 	Clock clock.Clock
+	// Fault, for simulations, is asked at each point of a group transaction: an error there is a failure of the disk.
+	Fault func(Point) error
 }
+
+// Point is a moment in the life of a group transaction.
+type Point string
+
+// The points. A failure after the commit is [ErrUncertain] to the callers.
+const (
+	BeforeBegin  Point = "before begin"
+	BeforeCommit Point = "before commit"
+	AfterCommit  Point = "after commit"
+)
 
 // DB is an open database. All methods are safe for concurrent use.
 type DB struct {

@@ -125,6 +125,7 @@ func (l *Ledger) amend(ctx context.Context, organisation, id string, f func(tx *
 		err = l.db.WriteKey(ctx, string(known.Station), once)
 	}
 	if err != nil {
+		l.drop(known.Station) // as in Apply
 		return nil, problem.Wrap("change the session", err)
 	}
 	if changed != nil && l.cached(changed.Station, changed.TransactionID) != nil {
@@ -234,7 +235,7 @@ func (l *Ledger) resume(tx *db.Tx, s *Session, e Event) (bool, error) {
 	if !errors.Is(err, db.ErrNoRows) {
 		return false, fmt.Errorf("look for later sessions: %w", err)
 	}
-	s.State, s.EndedAt, s.endTold = Active, time.Time{}, false
+	s.State, s.EndedAt = Active, time.Time{}
 	s.unflag(EndUnknown)
 	if state, ok := e.Request.TransactionInfo.ChargingState.Get(); ok {
 		s.ChargingState = string(state)

@@ -92,6 +92,7 @@ func (l *Ledger) Apply(ctx context.Context, e Event) (*Session, error) {
 		s, err = l.write(ctx, e, payload, hash)
 	}
 	if err != nil {
+		l.drop(e.Station) // it may be stored all the same: then the row knows more than we do
 		return nil, problem.Wrap("store the transaction message", err)
 	}
 	if s == nil {
@@ -222,8 +223,10 @@ func (l *Ledger) endBefore(tx *db.Tx, s *Session, until time.Time) error {
 	}
 	if first {
 		l.events.Record(tx, l.made(tx, event.SessionEnded, s))
-	} else {
-		l.events.Record(tx, l.made(tx, event.SessionUpdated, s))
+	} else { // it was undone meanwhile
+		running := *s
+		running.State, running.EndedAt = Active, time.Time{}
+		l.correct(tx, &running, s)
 	}
 	tx.AfterCommit(func() { l.forgetOne(s) })
 	return nil
@@ -268,7 +271,7 @@ func (l *Ledger) store(tx *db.Tx, e Event, before, s *Session, payload, hash str
 	switch {
 	case ending:
 		l.events.Record(tx, l.made(tx, event.SessionEnded, s))
-	case before.State == Ended:
+	case before.State == Ended || s.State == Ended: // the end was told before, and may have been undone meanwhile
 		l.correct(tx, before, s)
 	case (telling || before.PowerW != s.PowerW || len(r.MeterValue) > 0) && !fresh && l.events.Wanted():
 		told := l.made(tx, event.SessionUpdated, s)

@@ -217,8 +217,8 @@ func (l *Ledger) checkOverlap(tx *db.Tx, s *Session, found findings) error {
 	}
 	for _, o := range others {
 		found.find(Overlapping, "transaction %s ran on the same EVSE at the same time", o.TransactionID)
-		if o.State != Ended || o.flagged(Overlapping) {
-			continue // what runs is looked at when it ends
+		if o.flagged(Overlapping) {
+			continue
 		}
 		before := *o
 		o.flag(Overlapping, "transaction "+s.TransactionID+" ran on the same EVSE at the same time", tx.Now())

@@ -129,7 +129,9 @@ var errStale = errors.New("the session was changed by another node")
 // update writes the row of a session, unless another node has written it since: then the error is errStale.
 func update(tx *db.Tx, s *Session) error {
 	before := s.updatedAt
-	s.updatedAt = tx.Now()
+	if s.updatedAt = tx.Now(); !s.updatedAt.After(before) { // the time tells writings apart, even where a clock stands or steps back
+		s.updatedAt = before.Add(time.Microsecond)
+	}
 	values, err := s.row()
 	if err != nil {
 		return err
@@ -161,10 +163,11 @@ func activeOn(tx *db.Tx, organisation string, id station.ID, evse int) ([]*Sessi
 	return scanAll(rows)
 }
 
-// overlapping reads the sessions on a session's EVSE that ran for more than [overlapTolerance] while it ran.
+// overlapping reads the sessions on a session's EVSE that ran for more than [overlapTolerance] while it ran, and are over:
+// what still seems to run is compared when its end comes, which may be late.
 func overlapping(tx *db.Tx, s *Session) ([]*Session, error) {
 	rows, err := tx.Query(`SELECT `+columns+` FROM sessions WHERE station_id = $1 AND evse = $2 AND id <> $3 AND organisation_id = $7 AND start_hash <> ''
-		AND started_at < $4 AND (state = 'active' OR ended_at > $5 AND ended_at > started_at + $6) ORDER BY started_at, id LIMIT 20`, string(s.Station), s.EVSE, s.ID,
+		AND started_at < $4 AND state = 'ended' AND ended_at > $5 AND ended_at > started_at + $6 ORDER BY started_at, id LIMIT 20`, string(s.Station), s.EVSE, s.ID,
 		db.Micros(s.EndedAt.Add(-overlapTolerance)), db.Micros(s.StartedAt.Add(overlapTolerance)), overlapTolerance.Microseconds(), s.Organisation)
 	if err != nil {
 		return nil, fmt.Errorf("look for sessions at the same time: %w", err)

@@ -147,6 +147,11 @@ func verify(ctx context.Context, d *db.DB, s *Session, tell func(s *Session, for
 // verifyRows reads the messages of a session and looks at each.
 func verifyRows(rows *sql.Rows, s *Session, tell func(s *Session, format string, args ...any)) ([]Stored, error) {
 	defer rows.Close()
+	type place struct {
+		at   int64
+		hash string
+	}
+	seen := map[place]int{} // a message may stand in the journal and among those that were moved from there
 	var out []Stored
 	for rows.Next() {
 		var payload, typ string
@@ -164,6 +169,11 @@ func verifyRows(rows *sql.Rows, s *Session, tell func(s *Session, format string,
 		case at != db.Micros(e.Request.Timestamp) || seqNo != e.Request.SeqNo || typ != string(e.Request.EventType):
 			tell(s, "the message with the hash %s stands in another place than it says", e.hash)
 		}
+		if i, again := seen[place{at, e.hash}]; again {
+			out[i].Broken = out[i].Broken || e.Broken
+			continue
+		}
+		seen[place{at, e.hash}] = len(out)
 		out = append(out, e)
 	}
 	return out, rows.Err()
