@@ -31,6 +31,8 @@ func (d *Decoder) Time(name string) (time.Time, bool) {
 	case !ok:
 		d.Fail(PropertyConstraintViolation, name, quote(s)+" is not an RFC 3339 time")
 		return time.Time{}, false
+	case odd == noZone:
+		d.add(Violation{Code: PropertyConstraintViolation, Path: name, Reason: odd, Tolerated: !d.strict, Zoneless: true})
 	case odd != "":
 		d.tolerate(PropertyConstraintViolation, name, odd)
 	case t.IsZero():

@@ -37,6 +37,9 @@ type Violation struct {
 	// Overlong is true when a text is longer than its schema allows. It is an error, unless the receiver
 	// chooses to store it all the same (a transaction must not be lost for a long tag).
 	Overlong bool
+	// Zoneless is true when a time has no zone and was taken for UTC: an error to a strict reader, unless the receiver
+	// accepts it all the same.
+	Zoneless bool
 }
 
 // Error names the field and the reason.

@@ -56,8 +56,6 @@ var faultTests = map[string]func(t *testing.T, f *fault){
 // faultDeviations are the cases where a node does something else than the file says, on purpose.
 var faultDeviations = map[string]string{
 	"H23": "the version of a link is the newest that both sides speak, whatever the order of the offer: that is what CONTRACT.md promises",
-	"V09": "a strict station hears PropertyConstraintViolation for a time without a zone: the schemas' date-time (RFC 3339) has one, and strictness " +
-		"is there to find this; a lenient one is answered, with the warning",
 }
 
 // faultsUncovered is what the file asks for and the node cannot do yet, with what it does instead.

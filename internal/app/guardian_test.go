@@ -355,7 +355,9 @@ func TestClosedAndGoesOn(t *testing.T) {
 		s := g.session("the session runs", func(s watchedSession) bool { return s.State == "active" })
 		g.n.Want(t, 200, "POST", "/sessions/"+s.ID+"/close", `{"reason":"a mistake","force":true}`)
 		g.meter()
-		g.session("the session goes on", func(s watchedSession) bool { return s.State == "active" && !s.flagged("end-unknown") && s.EnergyWh == 500 })
+		g.session("the session goes on", func(s watchedSession) bool {
+			return s.State == "active" && !s.flagged("end-unknown") && s.EnergyWh == 500
+		})
 		g.wantActs(s.ID, "end-assumed", "resumed")
 		g.stop(time.Now())
 		if s := g.ended("the session ends"); s.EnergyWh != 3000 {

@@ -233,8 +233,12 @@ func (l *Link) oddity(text string) {
 	l.in.notes = append(l.in.notes, translate.Note{Kind: frame.Warning, Text: text})
 }
 
-// tolerate accepts what can be stored all the same: money must not be lost for a tag that is too long.
+// tolerate accepts what can be stored all the same: money must not be lost for a tag that is too long. A time without a zone
+// is UTC whatever the station: OCPP 1.6 §3.14, OCPP 2.1 Part 2 3.1.
 func (l *Link) tolerate(action string, v ocpp.Violation) bool {
+	if v.Zoneless {
+		return true
+	}
 	if l.station.Strict || !v.Overlong {
 		return false
 	}
