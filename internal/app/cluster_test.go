@@ -240,18 +240,22 @@ func (w *network) addKey(role string) string {
 	return c.Key
 }
 
-// stop ends all nodes in order.
+// stop ends all nodes.
 func (w *network) stop() {
 	w.t.Helper()
+	var ends sync.WaitGroup
 	for i, n := range w.nodes {
-		begun := time.Now()
-		if err := n.Stop(); err != nil {
-			w.t.Errorf("node %d: %v", i, err)
-		}
-		if took := time.Since(begun); took > 10*time.Second {
-			w.t.Errorf("node %d took %s to stop", i, took)
-		}
+		ends.Go(func() {
+			begun := time.Now()
+			if err := n.Stop(); err != nil {
+				w.t.Errorf("node %d: %v", i, err)
+			}
+			if took := time.Since(begun); took > 10*time.Second {
+				w.t.Errorf("node %d took %s to stop", i, took)
+			}
+		})
 	}
+	ends.Wait()
 }
 
 // TestClusterNodeKilled: while stations with their own account speak through the balancer, one node is killed and another
@@ -283,8 +287,8 @@ func TestClusterNodeKilled(t *testing.T) {
 		}
 		return nil
 	}
-	r, err := soak.Run(t.Context(), soak.Options{Targets: []string{w.balancer.Addr}, Key: w.Key, Database: w.database, Stations: 15, Duration: 8 * time.Second,
-		Pace: 50 * time.Millisecond, Patience: 2 * time.Second, Between: 2 * time.Second, Kill: harm, Seed: rand.Uint64()})
+	r, err := soak.Run(t.Context(), soak.Options{Targets: []string{w.balancer.Addr}, Key: w.Key, Database: w.database, Stations: 15, Duration: 5 * time.Second,
+		Pace: 40 * time.Millisecond, Patience: 2 * time.Second, Between: 1500 * time.Millisecond, Kill: harm, Seed: rand.Uint64()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,10 +328,10 @@ func TestClusterNodeKilled(t *testing.T) {
 		t.Errorf("%v nodes were declared dead, by the only one left", n)
 	}
 	w.signal(1, syscall.SIGCONT)
+	apptest.Poll(t, "the frozen node is back under another name", func() bool { n := w.registered("node-1"); return len(n) == 2 && n[1].State == "up" })
 	if code, reason := stuck.WaitClosed(); code != 1012 {
 		t.Errorf("the frozen node closed its links with %d %s", code, reason)
 	}
-	apptest.Poll(t, "the frozen node is back under another name", func() bool { n := w.registered("node-1"); return len(n) == 2 && n[1].State == "up" })
 	stuck = w.at(1).Dial(t, "STUCK", "2.0.1", apptest.Dial{})
 	stuck.Quiet()
 	if n := w.nodeOf("STUCK"); n != "node-1" {
@@ -467,7 +471,7 @@ func (w *network) listen(ctx context.Context, seen map[string]bool) {
 // TestClusterPartition: a node is cut from NATS, from PostgreSQL and from both, under load.
 func TestClusterPartition(t *testing.T) {
 	t.Parallel()
-	partitions(t, 14*time.Second, 6*time.Second)
+	partitions(t, 9*time.Second, 4*time.Second)
 }
 
 // TestSoakPartition is TestClusterPartition for as long as LUMELA_SOAK says.
@@ -505,7 +509,7 @@ func partitions(t *testing.T, d, longest time.Duration) {
 		return nil
 	}
 	r, err := soak.Run(t.Context(), soak.Options{Targets: []string{w.balancer.Addr}, Key: w.Key, Database: w.database, Stations: 12, Duration: d,
-		Pace: 60 * time.Millisecond, Patience: 3 * time.Second, Between: 2 * time.Second, Kill: harm, Seed: rand.Uint64()})
+		Pace: 60 * time.Millisecond, Patience: 3 * time.Second, Between: time.Second, Kill: harm, Seed: rand.Uint64()})
 	if err != nil {
 		t.Fatal(err)
 	}
