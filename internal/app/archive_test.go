@@ -303,7 +303,7 @@ func TestScheduledBackupsOfANode(t *testing.T) {
 	lumela(t, 0, "restore", "--check", files[0])
 	apptest.Poll(t, "the metric", func() bool {
 		r := n.Do(t, "GET", "//metrics", "")
-		return strings.Contains(string(r.Body), "lumela_backups_made 1") && !strings.Contains(string(r.Body), "backup_last_success_timestamp_seconds 0\n")
+		return strings.Contains(r.Body, "lumela_backups_made 1") && !strings.Contains(r.Body, "backup_last_success_timestamp_seconds 0\n")
 	})
 }
 

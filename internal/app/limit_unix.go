@@ -16,5 +16,5 @@ func openFiles() (uint64, error) {
 			r = raised
 		}
 	}
-	return uint64(r.Cur), nil
+	return uint64(r.Cur), nil //nolint:unconvert // signed on some systems
 }

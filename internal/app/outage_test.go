@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -146,7 +147,7 @@ func (p *postgresServer) start() error {
 func (p *postgresServer) control(args ...string) error {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
 	if err != nil || len(found) == 0 {
-		return fmt.Errorf("no pg_ctl: %v", err)
+		return errors.Join(errors.New("no pg_ctl"), err)
 	}
 	args = append([]string{found[len(found)-1], "-D", p.dir + "/data"}, args...)
 	if os.Getuid() == 0 {

@@ -54,7 +54,7 @@ func positive(text string) int {
 
 // split breaks a list that is too large for one message of the station into several: the first as it was meant, Full or
 // Differential, the rest Differential, OCPP 2.1 D01.FR.11 and D01.FR.15. A station refuses a Differential update whose
-// version is not above that of its list, D01.FR.19, so the versions go up one by one and end at the one that was asked
+// version is not above that of its list, OCPP 2.1 D01.FR.19, so the versions go up one by one and end at the one that was asked
 // for: a list that broke off in between is known by its number. What the station cannot hold is refused before anything is
 // sent; the error names the limit.
 func split(r *v21.SendLocalListRequest, l listLimits) ([]*v21.SendLocalListRequest, error) {

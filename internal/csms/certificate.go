@@ -77,7 +77,7 @@ func (r *rate) count(id station.ID, now time.Time) int {
 }
 
 // csrDefect says what is wrong with a certificate signing request of a station; "" for nothing. serial is what the station
-// has said of itself, "" for nothing. OCPP 2.1 A00.FR.501 to A00.FR.511.
+// has said of itself, "" for nothing. OCPP 2.1 A00.FR.501 to OCPP 2.1 A00.FR.511.
 func csrDefect(text, serial string) string {
 	block, rest := pem.Decode([]byte(text))
 	if block == nil || block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST" {

@@ -109,7 +109,7 @@ const (
 	statusOver  // it is over, or not known, and nothing more will come
 )
 
-// transaction asks a station what it knows of a session: OCPP 2.1 E14.FR.01 to E14.FR.05.
+// transaction asks a station what it knows of a session: OCPP 2.1 E14.FR.01 to OCPP 2.1 E14.FR.05.
 func (g *Guardian) transaction(ctx context.Context, st *station.Station, c *Case, s *session.Session) (status, answer, error) {
 	if !s.Sequenced { // only versions that number their messages can be asked
 		return statusUnknown, answer{unable: "its version of OCPP cannot say it"}, nil

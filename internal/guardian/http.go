@@ -42,10 +42,6 @@ func (c *Case) view() View {
 	return v
 }
 
-type idInput struct {
-	ID string `path:"id"`
-}
-
 type timelineInput struct {
 	ID string `path:"id"`
 	page.Query

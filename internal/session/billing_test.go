@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -128,7 +129,7 @@ func TestHeld(t *testing.T) {
 		apply(t, l, "S", end(600, 3, "T", reads("1600"))) // the same again is nothing new
 		wantBilling(t, b, "S", session.BillingReady)
 		apply(t, l, "S", update(300, 1, "T", reads("1300"))) // now one is missing: what was released was another
-		s = wantBilling(t, b, "S", session.BillingHeld)
+		wantBilling(t, b, "S", session.BillingHeld)
 		apply(t, l, "S", update(400, 2, "T", reads("1400")))
 		s = wantBilling(t, b, "S", session.BillingReady)
 		if last := s.Flags[len(s.Flags)-1]; last.Code != session.SequenceGap || last.ResolvedBy != session.Bookkeeper || last.Resolution == "" {
@@ -171,7 +172,7 @@ func TestNumberOfAnotherStation(t *testing.T) {
 		l := b.open()
 		apply(t, l, "A", start(0, "77", v16))
 		for _, m := range []message{update(10, 1, "77", v16, reads("5000")), end(20, 2, "77", v16, reads("9000")), end(20, 2, "77", v16, reads("9000"))} {
-			if _, err := l.Apply(ctx, m.event("B")); err != session.ErrOtherStation {
+			if _, err := l.Apply(ctx, m.event("B")); !errors.Is(err, session.ErrOtherStation) {
 				t.Errorf("%s: %v", m.request.EventType, err)
 			}
 		}

@@ -85,7 +85,7 @@ func (l *Ledger) Clear(ctx context.Context, p account.Principal, id, why string,
 		released, err := s.release(p.Name, why, codes, tx.Now())
 		if err != nil {
 			refusal = err
-			return false, nil
+			return false, nil //nolint:nilerr // a refusal is no failure of the database
 		}
 		if err := update(tx, s); err != nil {
 			return false, err

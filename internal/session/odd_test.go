@@ -28,12 +28,11 @@ func in(year int) func(*message) {
 
 // odd is a story that comes to the same whether the station numbers its messages or not; wants that differ are given.
 type odd struct {
-	name     string
-	says     []message
-	want     []string
-	want16   []string // nil: as want
-	only     string   // "16" or "2": the story makes no sense for the others
-	comments string
+	name   string
+	says   []message
+	want   []string
+	want16 []string // nil: as want
+	only   string   // "16" or "2": the story makes no sense for the others
 }
 
 func (o odd) stories() []story {

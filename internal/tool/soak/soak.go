@@ -102,7 +102,7 @@ func (o *Options) kill(ctx context.Context, n *int) error {
 	for {
 		pause(ctx, o.Between/4+time.Duration(rng.Int64N(int64(o.Between*3/4)+1)))
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of the run
 		}
 		*n++
 		if err := o.Kill(rng, *n); err != nil {
