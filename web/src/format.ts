@@ -3,6 +3,7 @@ import { locale, t } from "./texts";
 const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const hundredth = new Intl.NumberFormat(locale, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const thousandth = new Intl.NumberFormat(locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const clock = new Intl.DateTimeFormat(locale, {
   hour: "2-digit",
   minute: "2-digit",
@@ -14,6 +15,14 @@ const dayAndTime = new Intl.DateTimeFormat(locale, {
   month: "short",
   hour: "2-digit",
   minute: "2-digit",
+  hourCycle: "h23",
+});
+const dayAndSecond = new Intl.DateTimeFormat(locale, {
+  day: "2-digit",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
   hourCycle: "h23",
 });
 const withZone = new Intl.DateTimeFormat(locale, {
@@ -44,6 +53,23 @@ export function energy(wattHours: number): string {
   return `${hundredth.format(wattHours / 1_000_000)} MWh`;
 }
 
+/** A reading of a meter, in kWh to the Wh: what is billed by is shown whole. */
+export function exactEnergy(wattHours: number): string {
+  return `${thousandth.format(wattHours / 1000)} kWh`;
+}
+
+/** A size in bytes, in the largest fitting unit of 1024. */
+export function bytes(n: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const i = Math.min(units.length - 1, n < 1 ? 0 : Math.floor(Math.log2(n) / 10));
+  return `${(i === 0 ? whole : tenth).format(n / 1024 ** i)} ${units[i]}`;
+}
+
+/** A number of seconds as h:mm:ss, or d h:mm:ss from one day on. */
+export function span(seconds: number): string {
+  return duration("1970-01-01T00:00:00Z", seconds * 1000);
+}
+
 /** Local time of day, with seconds. */
 export function timeOfDay(iso: string): string {
   return clock.format(new Date(iso));
@@ -58,6 +84,11 @@ export function preciseTime(iso: string): string {
 /** Local day and minute; the zone stands in `fullTime`, which every time on a page carries as its title. */
 export function shortTime(iso: string): string {
   return dayAndTime.format(new Date(iso));
+}
+
+/** Local day and second. */
+export function secondTime(iso: string): string {
+  return dayAndSecond.format(new Date(iso));
 }
 
 /** Local date and time with seconds and zone. */

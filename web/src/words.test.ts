@@ -153,6 +153,7 @@ describe("a session's curve", () => {
       [
         {
           at: "2026-05-04T10:01:00Z",
+          beside: false,
           context: "Sample.Periodic",
           signed: [],
           samples: [
@@ -162,6 +163,7 @@ describe("a session's curve", () => {
         },
         {
           at: "2026-05-04T10:00:00Z",
+          beside: false,
           context: "Transaction.Begin",
           signed: [],
           samples: [sample("Energy.Active.Import.Register", "100000", "Wh")],
@@ -226,6 +228,7 @@ it("SetVariables leaves out what does not apply", () => {
     mutability: "ReadWrite",
     dataType: "boolean",
     unit: "",
+    maxLimit: "",
     updatedAt: "",
   };
   expect(toSet(variable, "false")).toEqual({

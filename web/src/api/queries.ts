@@ -192,7 +192,14 @@ export function useRemoveToken() {
   });
 }
 
-export function useSessions(filter: { station?: string; state?: "active" | "ended" }) {
+export type SessionFilter = {
+  station?: string;
+  state?: "active" | "ended";
+  billing?: "running" | "held" | "ready";
+  flag?: string;
+};
+
+export function useSessions(filter: SessionFilter) {
   return useInfiniteQuery({
     queryKey: keys.sessionsOf(filter),
     queryFn: ({ pageParam }) =>
@@ -304,9 +311,14 @@ export function useRegister() {
 export function useNewPassword() {
   const queryClient = useQueryClient();
   return useMutation({
-    mutationFn: (station: string) =>
-      need(client.POST("/stations/{id}/password", { params: { path: { id: station } }, body: {} })),
-    onSuccess: (_data, station) => queryClient.invalidateQueries({ queryKey: keys.station(station) }),
+    mutationFn: ({ station, push }: { station: string; push: boolean }) =>
+      need(
+        client.POST("/stations/{id}/password", {
+          params: { path: { id: station } },
+          body: push ? { push } : {},
+        }),
+      ),
+    onSuccess: (_data, { station }) => queryClient.invalidateQueries({ queryKey: keys.station(station) }),
     gcTime: 0,
   });
 }

@@ -69,6 +69,7 @@ export class CacheWriter {
       case "command.finished":
         this.soon.ask(keys.commands(event.station));
         this.soon.ask(keys.variables(event.station));
+        this.soon.ask(keys.timelines);
         break;
       case "notice":
         this.soon.ask(keys.notices(event.station));
@@ -84,8 +85,10 @@ export class CacheWriter {
       return [...old.slice(-livePoints), point];
     });
     this.soon.ask(keys.sessionFrames(session.id));
+    this.soon.ask(keys.timeline(session.id));
     if (event.type === "session.ended") this.soon.ask(keys.meterValues(session.id));
-    if (event.type !== "session.updated") {
+    // An ended session that changes was released or explained: it may leave one list and enter another.
+    if (event.type !== "session.updated" || session.state === "ended") {
       this.soon.ask(keys.sessions);
       return;
     }

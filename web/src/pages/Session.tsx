@@ -1,21 +1,21 @@
 import { Button, SegmentedControl, Skeleton } from "@mantine/core";
-import { type ReactNode, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { Link, useParams } from "react-router";
 import { toProblem } from "../api/problem";
 import { useLivePower, useMeterValues, useSession, useSessionFrames } from "../api/queries";
-import type { Session } from "../api/types";
 import { StopButton } from "../command/StopButton";
-import { energy, none, power } from "../format";
 import { FrameList, type View } from "../frames/FrameList";
 import { mergeFrames } from "../frames/log";
-import { AlertIcon, LeftIcon } from "../parts/icons";
+import { LeftIcon } from "../parts/icons";
 import { LazyChart } from "../parts/LazyChart";
 import { Empty, ProblemView } from "../parts/Problem";
-import { Duration, Time } from "../parts/Time";
 import { usePageTitle } from "../parts/usePageTitle";
 import { toSeries } from "../series";
+import { Billing } from "../session/Billing";
+import { Facts } from "../session/Facts";
 import { SessionState } from "../session/SessionList";
 import css from "../session/session.module.css";
+import { Timeline } from "../session/Timeline";
 import station from "../station/station.module.css";
 import { t } from "../texts";
 
@@ -54,60 +54,12 @@ function OneSession({ id }: { id: string }) {
           </span>
         )}
       </div>
+      <Billing session={s} />
       <Facts session={s} />
       <Chart id={id} />
-      <Flags session={s} />
       <Timeline id={id} />
+      <Frames id={id} />
     </>
-  );
-}
-
-function Facts({ session: s }: { session: Session }) {
-  return (
-    <dl className={`card ${css.facts}`}>
-      <Fact big name={t.session.energy}>
-        <span className="num">{energy(s.energyWh)}</span>
-      </Fact>
-      {s.state === "active" && (
-        <Fact big name={t.session.power}>
-          <span className="num">{power(s.powerW)}</span>
-        </Fact>
-      )}
-      <Fact big name={t.session.duration}>
-        <Duration from={s.startedAt} to={s.endedAt} />
-      </Fact>
-      {s.soc != null && (
-        <Fact big name={t.session.soc}>
-          <span className="num">{s.soc} %</span>
-        </Fact>
-      )}
-      <Fact name={t.session.station}>
-        <Link to={`/stations/${encodeURIComponent(s.station)}`}>{s.station}</Link>
-      </Fact>
-      <Fact name={`${t.session.evse} / ${t.session.connector}`}>
-        {s.evse} / {s.connector || none}
-      </Fact>
-      <Fact name={t.session.token}>
-        <span className="mono">{s.token ?? t.session.noToken}</span>{" "}
-        {s.tokenType && <span className={css.dim}>{s.tokenType}</span>}
-      </Fact>
-      <Fact name={t.session.started}>
-        <Time at={s.startedAt} form="full" />
-      </Fact>
-      <Fact name={t.session.endedAt}>
-        <Time at={s.endedAt} form="full" />
-      </Fact>
-      {s.stoppedReason && <Fact name={t.session.reason}>{s.stoppedReason}</Fact>}
-    </dl>
-  );
-}
-
-function Fact({ name, big, children }: { name: string; big?: boolean; children: ReactNode }) {
-  return (
-    <div className={big ? css.big : undefined}>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 
@@ -128,30 +80,8 @@ function Chart({ id }: { id: string }) {
   );
 }
 
-function Flags({ session }: { session: Session }) {
-  return (
-    <section className={`card ${css.section}`} aria-labelledby="flags">
-      <h2 id="flags">{t.session.flags}</h2>
-      {session.flags.length === 0 ? (
-        <span className={css.dim}>{t.session.noFlags}</span>
-      ) : (
-        <ul className={css.flagList}>
-          {session.flags.map((flag) => (
-            <li key={`${flag.code} ${flag.at}`}>
-              <AlertIcon size={16} />
-              <span>{flag.text || flag.code}</span>
-              <span className={css.dim}>
-                <Time at={flag.at} />
-              </span>
-            </li>
-          ))}
-        </ul>
-      )}
-    </section>
-  );
-}
-
-function Timeline({ id }: { id: string }) {
+/** What was said on the wire, word for word. */
+function Frames({ id }: { id: string }) {
   const frames = useSessionFrames(id);
   const [view, setView] = useState<View>("pretty");
   const items = useMemo(

@@ -9,9 +9,11 @@ import { OnlineDot, ProtocolBadge } from "../parts/StateChip";
 import { Time } from "../parts/Time";
 import { usePageTitle } from "../parts/usePageTitle";
 import { SessionList } from "../session/SessionList";
+import { Blocked } from "../station/Blocked";
 import { CommandsTab } from "../station/CommandsTab";
 import { EvseCards } from "../station/EvseCards";
 import { FramesTab } from "../station/FramesTab";
+import { GuardianTab } from "../station/GuardianTab";
 import { HistoryTab } from "../station/HistoryTab";
 import { Identity } from "../station/Identity";
 import { NoticesTab } from "../station/NoticesTab";
@@ -19,7 +21,7 @@ import css from "../station/station.module.css";
 import { VariablesTab } from "../station/VariablesTab";
 import { t } from "../texts";
 
-const tabs = ["frames", "sessions", "variables", "history", "notices", "commands"] as const;
+const tabs = ["frames", "sessions", "variables", "history", "guardian", "notices", "commands"] as const;
 
 export function StationPage() {
   const { id = "" } = useParams();
@@ -68,6 +70,7 @@ function OneStation({ id }: { id: string }) {
         {station.data && <StationActions station={station.data} />}
       </div>
       {station.isError && <ProblemView cause={station.error} retry={() => void station.refetch()} />}
+      {station.data?.blocked && <Blocked station={id} block={station.data.blocked} />}
       {station.data ? (
         <div className={css.top}>
           <EvseCards station={station.data} />
@@ -101,6 +104,9 @@ function OneStation({ id }: { id: string }) {
           </Tabs.Panel>
           <Tabs.Panel value="history">
             <HistoryTab station={id} />
+          </Tabs.Panel>
+          <Tabs.Panel value="guardian">
+            <GuardianTab station={id} />
           </Tabs.Panel>
           <Tabs.Panel value="notices">
             <NoticesTab station={id} />

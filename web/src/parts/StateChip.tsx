@@ -1,3 +1,4 @@
+import type { ReactNode } from "react";
 import type { Note } from "../api/types";
 import { type Tone, toneOf } from "../state";
 import { t } from "../texts";
@@ -21,6 +22,15 @@ export function StateChip({ state, title }: { state: string; title?: string }) {
     <span className={css.chip} data-tone={tone} data-state={state} title={title}>
       <Sign size={13} strokeWidth={2.4} />
       {t.state[state] ?? state}
+    </span>
+  );
+}
+
+/** A word about how something is, in the colours of states. */
+export function Mark({ tone, children }: { tone: Tone; children: ReactNode }) {
+  return (
+    <span className={css.mark} data-tone={tone}>
+      {children}
     </span>
   );
 }

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { ago, duration, fullTime, none, preciseTime, shortTime, timeOfDay } from "../format";
+import { ago, duration, fullTime, none, preciseTime, secondTime, shortTime, timeOfDay } from "../format";
 
 /** One clock for the whole page, ticking once a second while somebody looks at it. */
 const clock = (() => {
@@ -30,7 +30,7 @@ export function useNow(): number {
   return useSyncExternalStore(clock.subscribe, clock.read);
 }
 
-type Form = "short" | "clock" | "precise" | "full" | "ago";
+type Form = "short" | "seconds" | "clock" | "precise" | "full" | "ago";
 
 /** A time in the browser's zone; the full form with the zone shows on hover. */
 export function Time({ at, form = "short" }: { at: string | null | undefined; form?: Form }) {
@@ -46,6 +46,8 @@ function written(at: string, form: Form): string {
   switch (form) {
     case "clock":
       return timeOfDay(at);
+    case "seconds":
+      return secondTime(at);
     case "precise":
       return preciseTime(at);
     case "full":

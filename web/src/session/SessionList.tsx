@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { Link } from "react-router";
-import { useSessions } from "../api/queries";
+import { type SessionFilter, useSessions } from "../api/queries";
 import type { Session } from "../api/types";
 import { energy, none, power, zone } from "../format";
 import { AlertIcon } from "../parts/icons";
@@ -11,17 +11,17 @@ import { Duration, Time } from "../parts/Time";
 import { t } from "../texts";
 import css from "./session.module.css";
 
-type Props = { filter: { station?: string; state?: "active" | "ended" } };
+type Props = { filter: SessionFilter; clear?: () => void };
 
 /** Sessions, newest first; those that run change as they charge. */
-export function SessionList({ filter }: Props) {
+export function SessionList({ filter, clear }: Props) {
   const sessions = useSessions(filter);
   const items = sessions.data?.pages.flatMap((page) => page.items) ?? [];
   const withStation = filter.station === undefined;
   return (
     <>
       {sessions.isError && <ProblemView cause={sessions.error} retry={() => void sessions.refetch()} />}
-      {sessions.data && items.length === 0 && <Empty title={t.session.empty}>{t.session.emptyHint}</Empty>}
+      {sessions.data && items.length === 0 && <Nothing clear={clear} />}
       {items.length > 0 && (
         <Scroll label={t.session.list}>
           <table className="table" aria-label={t.session.list}>
@@ -88,13 +88,37 @@ function Row({ session: s, withStation }: { session: Session; withStation: boole
       <td className="end num">{s.state === "active" ? power(s.powerW) : none}</td>
       <td className="end num">{energy(s.energyWh)}</td>
       <td>
-        {s.flags.length > 0 && (
-          <span className={css.flags} title={s.flags.map((f) => f.text).join("\n")}>
-            <AlertIcon size={14} /> {t.session.flagCount(s.flags.length)}
-          </span>
-        )}
+        <FlagSign session={s} />
       </td>
     </tr>
+  );
+}
+
+function Nothing({ clear }: { clear?: () => void }) {
+  if (!clear) return <Empty title={t.session.empty}>{t.session.emptyHint}</Empty>;
+  return (
+    <Empty title={t.billing.emptyFilter}>
+      <Button size="compact-sm" variant="default" mt={8} onClick={clear}>
+        {t.billing.clear}
+      </Button>
+    </Empty>
+  );
+}
+
+/** That a session is held, or how many flags it carries; those that are resolved are said quietly. */
+function FlagSign({ session }: { session: Session }) {
+  if (session.flags.length === 0) return null;
+  const open = session.flags.filter((f) => !f.resolvedAt);
+  const count = t.session.flagCount(session.flags.length);
+  return (
+    <span
+      className={open.length > 0 ? css.flags : css.ended}
+      title={session.flags.map((f) => f.text).join("\n")}
+      data-billing={session.billing}
+    >
+      {open.length > 0 && <AlertIcon size={14} />}
+      {session.billing === "held" ? `${t.billing.states.held} · ${count}` : count}
+    </span>
   );
 }
 

@@ -1,5 +1,6 @@
 import { Button, Checkbox, Group, Select, Stack, Textarea } from "@mantine/core";
 import { type FormEvent, Fragment, useState } from "react";
+import { Link } from "react-router";
 import { useCommands, useSend } from "../api/queries";
 import type { Command, CommandResult } from "../api/types";
 import { isGood, statusOf } from "../command/result";
@@ -155,7 +156,10 @@ function History({ station }: { station: string }) {
                       <Time at={command.createdAt} />
                     </td>
                     <td>{command.action}</td>
-                    <td>{t.command.statuses[command.status] ?? command.status}</td>
+                    <td>
+                      {t.command.statuses[command.status] ?? command.status}
+                      {command.outcome && <Outcome outcome={command.outcome} />}
+                    </td>
                     <td>{command.finishedAt ? took(command) : ""}</td>
                     <td>{command.by}</td>
                     <td className="end">
@@ -195,6 +199,16 @@ function History({ station }: { station: string }) {
         </div>
       )}
     </section>
+  );
+}
+
+/** What came of an accepted remote start. */
+function Outcome({ outcome }: { outcome: NonNullable<Command["outcome"]> }) {
+  return (
+    <div className={css.outcome} title={outcome.text} data-outcome={outcome.state}>
+      {t.outcome[outcome.state] ?? outcome.state}{" "}
+      {outcome.session && <Link to={`/sessions/${outcome.session}`}>{t.outcome.session}</Link>}
+    </div>
   );
 }
 

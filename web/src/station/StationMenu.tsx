@@ -1,4 +1,4 @@
-import { ActionIcon, Alert, Button, Group, Menu, Modal, Stack, TextInput } from "@mantine/core";
+import { ActionIcon, Alert, Button, Checkbox, Group, Menu, Modal, Stack, TextInput } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { useNavigate } from "react-router";
 import { useNewPassword, useRemoveStation, useStrict } from "../api/queries";
@@ -53,6 +53,7 @@ type DialogProps = { station: Station; onClose: () => void };
 function PasswordDialog({ station, onClose }: DialogProps) {
   const make = useNewPassword();
   const password = make.data?.password;
+  const [push, setPush] = useState(false);
   return (
     <Modal
       opened
@@ -62,11 +63,21 @@ function PasswordDialog({ station, onClose }: DialogProps) {
     >
       <Stack gap="md">
         {password ? (
-          <Secret user={station.id} password={password} />
+          <>
+            {make.variables?.push && <p className={css.question}>{t.push.done}</p>}
+            <Secret user={station.id} password={password} />
+          </>
         ) : (
           <>
-            <p className={css.question}>{t.manage.passwordLead}</p>
+            <p className={css.question}>{push && station.online ? t.push.lead : t.manage.passwordLead}</p>
             {station.securityProfile === 0 && <Alert color="gray">{t.manage.passwordOpen}</Alert>}
+            <Checkbox
+              label={t.push.label}
+              description={station.online ? t.push.hint : t.push.offline}
+              checked={push && station.online}
+              disabled={!station.online}
+              onChange={(e) => setPush(e.currentTarget.checked)}
+            />
           </>
         )}
         {make.isError && <ProblemView cause={make.error} />}
@@ -78,7 +89,11 @@ function PasswordDialog({ station, onClose }: DialogProps) {
               <Button variant="default" onClick={onClose}>
                 {t.dialog.cancel}
               </Button>
-              <Button loading={make.isPending} onClick={() => make.mutate(station.id)} data-autofocus>
+              <Button
+                loading={make.isPending}
+                onClick={() => make.mutate({ station: station.id, push: push && station.online })}
+                data-autofocus
+              >
                 {t.manage.passwordSubmit}
               </Button>
             </>

@@ -25,6 +25,8 @@ export function station(id: string, over: Partial<Station> = {}): Station {
     strict: false,
     bootedAt: at,
     createdAt: at,
+    modelReadAt: null,
+    blocked: null,
     evses: [
       {
         id: 1,
@@ -58,6 +60,10 @@ export function session(id: string, over: Partial<Session> = {}): Session {
     meterStopWh: null,
     remoteStartId: null,
     reservationId: null,
+    billing: "running",
+    clockOffsetSeconds: null,
+    startedAtCorrected: null,
+    endedAtCorrected: null,
     flags: [],
     ...over,
   };

@@ -1,7 +1,10 @@
+import { rooms } from "./rooms";
+
 const plural = (n: number, one: string, many: string) => (n === 1 ? one : many);
 
 /** Every word that the console shows, in English. Functions take what varies. */
 export const en = {
+  ...rooms,
   product: "Lumela",
   console: "Operator console",
   skip: "Skip to content",
@@ -33,6 +36,8 @@ export const en = {
     fleet: "Fleet",
     sessions: "Sessions",
     tokens: "Tokens",
+    history: "History",
+    installation: "Installation",
     signOut: "Sign out",
     account: "Account",
     menu: "Menu",
@@ -266,6 +271,7 @@ export const en = {
       sessions: "Sessions",
       variables: "Device model",
       history: "Status history",
+      guardian: rooms.guardian.tab,
       notices: "Messages",
       commands: "Commands",
     },
