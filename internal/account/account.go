@@ -8,8 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"log/slog"
-	"net/mail"
-	"strings"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,17 +19,20 @@ import (
 	"lumela/internal/problem"
 )
 
-// Role is what a user or a key may do. Each role may do all that the ones before it may.
+// Role is what a user or a key may do. [Grants] is the table of what each may.
 type Role string
 
-// The roles, weakest first.
+// The roles. There is none yet for the host of a site, who sees only that site: sites come first.
 const (
-	Viewer   Role = "viewer"   // sees
-	Operator Role = "operator" // sees and commands
-	Owner    Role = "owner"    // everything, accounts and credentials included
+	Viewer     Role = "viewer"     // sees
+	Finance    Role = "finance"    // sees, and releases sessions that are held from billing
+	Technician Role = "technician" // sees, commands and configures stations
+	Operator   Role = "operator"   // the same, tokens and sessions included
+	Owner      Role = "owner"      // everything, accounts and credentials included
 )
 
-var ranks = map[Role]int{Viewer: 1, Operator: 2, Owner: 3}
+// ranks are the levels that [Require] knows; the table of permissions tells finer.
+var ranks = map[Role]int{Viewer: 1, Finance: 1, Technician: 2, Operator: 2, Owner: 3}
 
 // Organisation is a tenant. Nothing that belongs to one is visible to another.
 type Organisation struct {
@@ -44,7 +46,12 @@ type User struct {
 	Organisation string `json:"-"`
 	Email        string `json:"email"`
 	Name         string `json:"name"`
-	Role         Role   `json:"role"`
+	Role         Role   `json:"role" enum:"owner,operator,technician,finance,viewer"`
+	Disabled     bool   `json:"disabled" doc:"May not sign in"`
+	PasswordOnce bool   `json:"passwordOnce" doc:"The password is a one-time one, which must be changed before anything else"`
+	SecondFactor bool   `json:"secondFactor" doc:"Signing in needs a code besides the password"`
+
+	onceUntil time.Time // for a one-time password
 }
 
 // Principal is who makes a request.
@@ -53,7 +60,15 @@ type Principal struct {
 	Role         Role
 	Name         string // for the record of who did what: an e-mail address or "key NAME"
 	UserID       string // "" for an API key
+	KeyID        string // "" for a person
+	Scopes       Scopes // of a key that has some
+
+	signIn     string // id of the sign-in of a person
+	mustChange bool   // the password is a one-time one
 }
+
+// Actor is the id of the user or of the key.
+func (p Principal) Actor() string { return p.UserID + p.KeyID }
 
 // System is the principal of what Lumela does by itself in an organisation.
 func System(organisation string) Principal {
@@ -66,6 +81,8 @@ type Accounts struct {
 	log      *slog.Logger
 	sessions *scs.SessionManager
 	limiter  limiter
+	signed   func(context.Context, Attempt) error // may be nil
+	now      func() time.Time
 
 	mu   sync.RWMutex
 	keys map[string]knownKey // by hash
@@ -76,15 +93,19 @@ const keyAge = 2 * time.Second
 
 type knownKey struct {
 	principal Principal
+	expires   time.Time // zero for never
 	until     time.Time
 }
 
+// lifetime bounds a sign-in, however much it is used.
+const lifetime = 7 * 24 * time.Hour
+
 // New opens the book.
 func New(d *db.DB, log *slog.Logger) *Accounts {
-	a := &Accounts{db: d, log: log, keys: map[string]knownKey{}}
+	a := &Accounts{db: d, log: log, keys: map[string]knownKey{}, now: time.Now}
 	a.sessions = scs.New()
 	a.sessions.Store = (*sessionStore)(a)
-	a.sessions.Lifetime = 7 * 24 * time.Hour
+	a.sessions.Lifetime = lifetime
 	a.sessions.IdleTimeout = 24 * time.Hour
 	a.sessions.Cookie.Name = "lumela_session"
 	a.sessions.Cookie.HttpOnly = true
@@ -130,53 +151,56 @@ func (a *Accounts) Bootstrap(ctx context.Context, apiKey string) (Bootstrap, err
 	return Bootstrap{Fresh: true, Email: owner.Email, Password: password}, nil
 }
 
-// SignIn checks a password. It answers alike for an unknown address and a wrong password, and slows guessing down.
-func (a *Accounts) SignIn(ctx context.Context, email, password, remote string) (User, error) {
-	email = strings.ToLower(strings.TrimSpace(email))
-	if _, err := mail.ParseAddress(email); err != nil {
-		return User{}, problem.Field("email", "is not an e-mail address")
-	}
-	if !a.limiter.allow(remote) || !a.limiter.allow(email) {
-		return User{}, problem.New(problem.TooMany, "too many attempts, try again in a few minutes")
-	}
-	u, hash, err := a.userByEmail(ctx, email)
-	if err != nil && !problem.Is(err, problem.NotFound) {
-		return User{}, err
-	}
-	if err != nil {
-		hash = dummyHash()
-	}
-	if !checkPassword(hash, password) || err != nil {
-		a.limiter.failed(remote)
-		a.limiter.failed(email)
-		return User{}, problem.New(problem.Unauthorized, "wrong e-mail address or password")
-	}
-	a.limiter.succeeded(remote)
-	a.limiter.succeeded(email)
-	return u, nil
-}
-
-// Key finds the principal of an API key. A key that was taken away stops working within seconds on every node.
+// Key finds the principal of an API key. A key that was taken away stops working within seconds on every node: what was
+// read of it is used for [keyAge].
 func (a *Accounts) Key(ctx context.Context, key string) (Principal, error) {
 	hash := hashKey(key)
 	a.mu.RLock()
 	known, ok := a.keys[hash]
 	a.mu.RUnlock()
-	now := time.Now()
+	now := a.now()
 	if ok && now.Before(known.until) {
-		return known.principal, nil
+		return known.principal, known.check(now)
 	}
-	p, err := a.keyByHash(ctx, hash)
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	k, err := a.keyByHash(ctx, hash)
+	if err == nil {
+		err = k.check(now)
+	}
 	if err != nil {
 		if problem.Is(err, problem.Unauthorized) {
+			a.mu.Lock()
 			delete(a.keys, hash)
+			a.mu.Unlock()
 		}
 		return Principal{}, err
 	}
-	a.keys[hash] = knownKey{principal: p, until: now.Add(keyAge)}
-	return p, nil
+	k.until = now.Add(keyAge)
+	a.mu.Lock()
+	a.forgetKeys(now)
+	a.keys[hash] = k.knownKey
+	a.mu.Unlock()
+	a.noteUse(ctx, k, now)
+	return k.principal, nil
+}
+
+func (k knownKey) check(now time.Time) error {
+	if !k.expires.IsZero() && !now.Before(k.expires) {
+		return problem.New(problem.Unauthorized, "the API key has expired")
+	}
+	return nil
+}
+
+// maxKeys bounds how many keys are remembered.
+const maxKeys = 10_000
+
+func (a *Accounts) forgetKeys(now time.Time) {
+	if len(a.keys) < maxKeys {
+		return
+	}
+	maps.DeleteFunc(a.keys, func(_ string, k knownKey) bool { return !now.Before(k.until) })
+	if len(a.keys) >= maxKeys {
+		clear(a.keys)
+	}
 }
 
 // hashKey is how API keys are kept: they are long and random, so a fast hash is right for them.
@@ -192,7 +216,7 @@ func Secret(n int) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// Allows reports whether the principal has at least a role.
+// Allows reports whether the principal has the level of a role: it sees, or it changes things as well, or it is an owner.
 func (p Principal) Allows(least Role) bool { return ranks[p.Role] >= ranks[least] }
 
 type contextKey struct{}
@@ -211,14 +235,15 @@ func From(ctx context.Context) (Principal, error) {
 	return p, nil
 }
 
-// Require gives the principal of a request when it has at least a role.
+// Require gives the principal of a request when it has the level of a role. It is the floor of an operation; what exactly
+// each role may, [Guard] has looked up in the table before.
 func Require(ctx context.Context, least Role) (Principal, error) {
 	p, err := From(ctx)
 	if err != nil {
 		return p, err
 	}
 	if !p.Allows(least) {
-		return p, problem.New(problem.Forbidden, "this needs the role %s", least)
+		return p, problem.New(problem.Forbidden, "this needs the rights of the role %s", least)
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"lumela/internal/problem"
 )
@@ -35,12 +36,12 @@ func (a *Accounts) identify(r *http.Request) (Principal, bool, error) {
 		p, err := a.Key(r.Context(), strings.TrimSpace(token))
 		return p, err == nil, err
 	}
-	id := a.sessions.GetString(r.Context(), "user")
+	id := a.sessions.GetString(r.Context(), inUser)
 	if id == "" {
 		return Principal{}, false, nil
 	}
-	u, err := a.user(r.Context(), id)
-	if problem.Is(err, problem.NotFound) {
+	u, _, err := a.user(r.Context(), id)
+	if problem.Is(err, problem.NotFound) || err == nil && u.Disabled {
 		return Principal{}, false, nil
 	}
 	if err != nil {
@@ -49,7 +50,8 @@ func (a *Accounts) identify(r *http.Request) (Principal, bool, error) {
 	if changes(r.Method) && r.Header.Get(ConsoleHeader) == "" {
 		return Principal{}, false, problem.New(problem.Forbidden, "a changing request with the console's cookie needs the header %s", ConsoleHeader)
 	}
-	return Principal{Organisation: u.Organisation, Role: u.Role, Name: u.Email, UserID: u.ID}, true, nil
+	return Principal{Organisation: u.Organisation, Role: u.Role, Name: u.Email, UserID: u.ID,
+		signIn: a.sessions.GetString(r.Context(), inID), mustChange: u.PasswordOnce}, true, nil
 }
 
 func changes(method string) bool {
@@ -60,47 +62,44 @@ func changes(method string) bool {
 type Me struct {
 	User         *User        `json:"user,omitempty" doc:"Absent for an API key"`
 	Organisation Organisation `json:"organisation"`
-	Role         Role         `json:"role" enum:"viewer,operator,owner"`
+	Role         Role         `json:"role" enum:"owner,operator,technician,finance,viewer"`
+	Permissions  []Permission `json:"permissions" doc:"What the caller may do"`
 }
 
 type meOutput struct{ Body Me }
 
+// maxAgent bounds what is kept of the name of a browser, in bytes.
+const maxAgent = 300
+
 type signInInput struct {
 	Remote string `hidden:"true" header:"X-Remote"`
+	Agent  string `hidden:"true" header:"X-Agent"`
 	Body   struct {
 		Email    string `json:"email" maxLength:"254"`
 		Password string `json:"password" maxLength:"256"`
+		Code     string `json:"code,omitempty" maxLength:"64" doc:"Of the second factor, or a recovery code. Where it is needed and absent, the answer is 401 with an error at \"code\""`
 	}
 }
 
 // Resolve notes where the attempt comes from, whatever the client claims.
 func (in *signInInput) Resolve(ctx huma.Context) []error {
 	in.Remote, _, _ = net.SplitHostPort(ctx.RemoteAddr())
+	in.Agent = ctx.Header("User-Agent")
+	if len(in.Agent) > maxAgent {
+		in.Agent = in.Agent[:maxAgent]
+	}
+	in.Agent = strings.ToValidUTF8(in.Agent, "?")
 	return nil
 }
 
 // Register adds the operations of this package to the API.
 func (a *Accounts) Register(api huma.API) {
-	huma.Register(api, huma.Operation{OperationID: "sign-in", Method: http.MethodPost, Path: "/auth/sign-in",
-		Summary: "Sign in to the console", Tags: []string{"Account"}},
-		func(ctx context.Context, in *signInInput) (*meOutput, error) {
-			u, err := a.SignIn(ctx, in.Body.Email, in.Body.Password, in.Remote)
-			if err != nil {
-				return nil, err
-			}
-			if err := a.sessions.RenewToken(ctx); err != nil {
-				return nil, problem.Wrap("renew the sign-in", err)
-			}
-			a.sessions.Put(ctx, "user", u.ID)
-			return a.me(ctx, Principal{Organisation: u.Organisation, Role: u.Role, UserID: u.ID})
-		})
-	huma.Register(api, huma.Operation{OperationID: "sign-out", Method: http.MethodPost, Path: "/auth/sign-out",
-		Summary: "Sign out of the console", Tags: []string{"Account"}, DefaultStatus: http.StatusNoContent},
+	huma.Register(api, op("sign-in", http.MethodPost, "/auth/sign-in", "Sign in to the console", 200), a.signInTo)
+	huma.Register(api, op("sign-out", http.MethodPost, "/auth/sign-out", "Sign out of the console", 204),
 		func(ctx context.Context, _ *struct{}) (*struct{}, error) {
 			return nil, problem.Wrap("end the sign-in", a.sessions.Destroy(ctx))
 		})
-	huma.Register(api, huma.Operation{OperationID: "me", Method: http.MethodGet, Path: "/auth/me",
-		Summary: "Who is signed in", Tags: []string{"Account"}},
+	huma.Register(api, op("me", http.MethodGet, "/auth/me", "Who is signed in, and what they may do", 200),
 		func(ctx context.Context, _ *struct{}) (*meOutput, error) {
 			p, err := From(ctx)
 			if err != nil {
@@ -108,6 +107,28 @@ func (a *Accounts) Register(api huma.API) {
 			}
 			return a.me(ctx, p)
 		})
+	a.registerOwn(api)
+	a.registerUsers(api)
+	a.registerKeys(api)
+}
+
+func op(id, method, path, summary string, status int) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Account"}, DefaultStatus: status}
+}
+
+func (a *Accounts) signInTo(ctx context.Context, in *signInInput) (*meOutput, error) {
+	u, err := a.SignIn(ctx, Credentials{Email: in.Body.Email, Password: in.Body.Password, Code: in.Body.Code, Address: in.Remote})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.sessions.RenewToken(ctx); err != nil {
+		return nil, problem.Wrap("renew the sign-in", err)
+	}
+	a.sessions.Put(ctx, inUser, u.ID)
+	a.sessions.Put(ctx, inID, uuid.Must(uuid.NewV7()).String())
+	a.sessions.Put(ctx, inAddress, in.Remote)
+	a.sessions.Put(ctx, inAgent, in.Agent)
+	return a.me(ctx, Principal{Organisation: u.Organisation, Role: u.Role, UserID: u.ID, mustChange: u.PasswordOnce})
 }
 
 func (a *Accounts) me(ctx context.Context, p Principal) (*meOutput, error) {
@@ -115,9 +136,14 @@ func (a *Accounts) me(ctx context.Context, p Principal) (*meOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &meOutput{Body: Me{Organisation: org, Role: p.Role}}
+	out := &meOutput{Body: Me{Organisation: org, Role: p.Role, Permissions: []Permission{}}}
+	for _, g := range Grants {
+		if p.Can(g.Permission) && !p.mustChange {
+			out.Body.Permissions = append(out.Body.Permissions, g.Permission)
+		}
+	}
 	if p.UserID != "" {
-		u, err := a.user(ctx, p.UserID)
+		u, _, err := a.user(ctx, p.UserID)
 		if err != nil {
 			return nil, err
 		}

@@ -68,7 +68,8 @@ var dummyHash = sync.OnceValue(func() string {
 	return hash
 })
 
-// limiter slows down guessing: after maxFailures within its window a name is locked out until the window ends.
+// limiter slows down guessing: after maxFailures attempts without success within its window a name is locked out until the
+// window ends.
 type limiter struct {
 	mu   sync.Mutex
 	seen map[string]*failures
@@ -85,14 +86,8 @@ const (
 	maxNames      = 10_000 // memory bound; beyond it the table is cleared of what has passed, then of everything
 )
 
-func (l *limiter) allow(name string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f := l.seen[name]
-	return f == nil || f.n < maxFailures || time.Now().After(f.until)
-}
-
-func (l *limiter) failed(name string) {
+// take counts an attempt before it is made, so that many at once count as well; false says that it may not be made.
+func (l *limiter) take(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -104,8 +99,21 @@ func (l *limiter) failed(name string) {
 		f = &failures{}
 		l.seen[name] = f
 	}
+	if f.n >= maxFailures {
+		return false
+	}
 	f.n++
 	f.until = now.Add(failureWindow)
+	return true
+}
+
+// giveBack takes one attempt off that turned out to be no guess.
+func (l *limiter) giveBack(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.seen[name]; f != nil && f.n > 0 {
+		f.n--
+	}
 }
 
 func (l *limiter) succeeded(name string) {

@@ -55,31 +55,32 @@ func (a *Accounts) organisation(ctx context.Context, id string) (Organisation, e
 	return o, notFound("read the organisation", "no such organisation", err)
 }
 
-func (a *Accounts) userByEmail(ctx context.Context, email string) (u User, hash string, err error) {
+// userColumns are read by scanUser.
+const userColumns = `u.id, u.organisation_id, u.email, u.name, u.role, u.disabled, u.once_until, u.password_hash,
+	EXISTS (SELECT 1 FROM second_factors f WHERE f.user_id = u.id AND f.confirmed)`
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scanUser(row scanner) (u User, hash string, err error) {
 	var role string
-	err = a.db.QueryRow(ctx, `SELECT id, organisation_id, email, name, role, password_hash FROM users WHERE email = $1`, email).
-		Scan(&u.ID, &u.Organisation, &u.Email, &u.Name, &role, &hash)
+	var once int64
+	err = row.Scan(&u.ID, &u.Organisation, &u.Email, &u.Name, &role, &u.Disabled, &once, &hash, &u.SecondFactor)
 	u.Role = Role(role)
+	if once != 0 {
+		u.PasswordOnce, u.onceUntil = true, time.UnixMicro(once)
+	}
+	return u, hash, err
+}
+
+func (a *Accounts) userByEmail(ctx context.Context, email string) (User, string, error) {
+	u, hash, err := scanUser(a.db.QueryRow(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email = $1`, email))
 	return u, hash, notFound("read the user", "no such user", err)
 }
 
-func (a *Accounts) user(ctx context.Context, id string) (u User, err error) {
-	var role string
-	err = a.db.QueryRow(ctx, `SELECT id, organisation_id, email, name, role FROM users WHERE id = $1`, id).
-		Scan(&u.ID, &u.Organisation, &u.Email, &u.Name, &role)
-	u.Role = Role(role)
-	return u, notFound("read the user", "no such user", err)
-}
-
-func (a *Accounts) keyByHash(ctx context.Context, hash string) (Principal, error) {
-	var p Principal
-	var name, role string
-	err := a.db.QueryRow(ctx, `SELECT organisation_id, name, role FROM api_keys WHERE hash = $1`, hash).Scan(&p.Organisation, &name, &role)
-	if errors.Is(err, db.ErrNoRows) {
-		return p, problem.New(problem.Unauthorized, "unknown API key")
-	}
-	p.Role, p.Name = Role(role), "key "+name
-	return p, problem.Wrap("read the API key", err)
+// user reads a user of any organisation.
+func (a *Accounts) user(ctx context.Context, id string) (User, string, error) {
+	u, hash, err := scanUser(a.db.QueryRow(ctx, `SELECT `+userColumns+` FROM users u WHERE u.id = $1`, id))
+	return u, hash, notFound("read the user", "no such user", err)
 }
 
 // InstallationSecret gives the random secret of a name, making it on first use. It stays the same for the life of the
@@ -101,38 +102,4 @@ func notFound(op, text string, err error) error {
 		return &problem.Error{Op: op, Kind: problem.NotFound, Text: text}
 	}
 	return problem.Wrap(op, err)
-}
-
-// sessionStore keeps the console's sign-ins for scs.
-type sessionStore Accounts
-
-// Find implements scs.Store.
-func (s *sessionStore) Find(token string) ([]byte, bool, error) {
-	var data []byte
-	err := s.db.QueryRow(context.Background(), `SELECT data FROM sign_ins WHERE token = $1 AND expires_at > $2`,
-		token, db.Micros(time.Now())).Scan(&data)
-	if errors.Is(err, db.ErrNoRows) {
-		return nil, false, nil
-	}
-	return data, err == nil, err
-}
-
-// Commit implements scs.Store.
-func (s *sessionStore) Commit(token string, data []byte, expiry time.Time) error {
-	return s.db.Write(context.Background(), func(tx *db.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM sign_ins WHERE expires_at < $1`, db.Micros(tx.Now())); err != nil {
-			return err
-		}
-		_, err := tx.Exec(`INSERT INTO sign_ins (token, data, expires_at) VALUES ($1, $2, $3)
-			ON CONFLICT (token) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at`, token, data, db.Micros(expiry))
-		return err
-	})
-}
-
-// Delete implements scs.Store.
-func (s *sessionStore) Delete(token string) error {
-	return s.db.Write(context.Background(), func(tx *db.Tx) error {
-		_, err := tx.Exec(`DELETE FROM sign_ins WHERE token = $1`, token)
-		return err
-	})
 }

@@ -30,13 +30,35 @@ const Version = "1.0.0"
 // Registrar adds operations to the API.
 type Registrar func(api huma.API)
 
-// New makes the handler of everything under Base. node tells the present name of this node.
-func New(d *db.DB, accounts *account.Accounts, log *slog.Logger, node func() string, registrars ...Registrar) http.Handler {
+// Recorder puts the record of who did what around an operation; base is the path that the description stands under.
+type Recorder func(spec *huma.OpenAPI, op *huma.Operation, base string, next http.Handler) http.Handler
+
+// New makes the handler of everything under Base. node tells the present name of this node. Without record nothing is recorded.
+func New(d *db.DB, accounts *account.Accounts, log *slog.Logger, node func() string, record Recorder, registrars ...Registrar) http.Handler {
 	mux := http.NewServeMux()
 	h := describe(mux, registrars...)
 	mux.HandleFunc("GET "+Base+"/docs", docs(h.OpenAPI()))
 	keys := &idempotency{db: d, log: log, node: node}
-	return recoverer(log, accounts.Middleware(keys.middleware(fallback(mux))))
+	return recoverer(log, accounts.Middleware(perOperation(h.OpenAPI(), record, keys.middleware(fallback(mux)))))
+}
+
+// perOperation holds every operation to the table of roles, and has it recorded, before anything else is done about it.
+func perOperation(spec *huma.OpenAPI, record Recorder, next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", next)
+	for _, item := range spec.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch, item.Head, item.Options} {
+			if op == nil {
+				continue
+			}
+			h := account.Guard(op, next)
+			if record != nil {
+				h = record(spec, op, Base, h)
+			}
+			mux.Handle(op.Method+" "+Base+op.Path, h)
+		}
+	}
+	return mux
 }
 
 // setFramework sets what the framework keeps in variables of its package: once, since a process may hold several nodes.

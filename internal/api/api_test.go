@@ -91,7 +91,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	w := &world{items: &items{}, db: d}
 	describing.Lock()
 	defer describing.Unlock()
-	w.h = New(d, accounts, log, nodeName, w.items.register)
+	w.h = New(d, accounts, log, nodeName, nil, w.items.register)
 	return w
 }
 

@@ -44,7 +44,7 @@ func (i *idempotency) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := r.Header.Get("Idempotency-Key")
 		p, err := account.From(r.Context())
-		if key == "" || r.Method != http.MethodPost || err != nil {
+		if key == "" || r.Method != http.MethodPost || err != nil || account.Private(strings.TrimPrefix(r.URL.Path, Base)) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -99,7 +99,7 @@ func (i *idempotency) once(w http.ResponseWriter, r *http.Request, next http.Han
 		_, _ = w.Write(old.body) // the client may be gone
 		return
 	}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+	rec := &recorder{ResponseWriter: w, path: strings.TrimPrefix(r.URL.Path, Base), status: http.StatusOK}
 	done := false
 	defer func() { i.settle(organisation, key, rec, done) }()
 	next.ServeHTTP(rec, r)
@@ -139,7 +139,7 @@ func (i *idempotency) settle(organisation, key string, rec *recorder, done bool)
 			return err
 		}
 		_, err := tx.Exec(`UPDATE idempotency SET status = $3, content_type = $4, body = $5 WHERE organisation_id = $1 AND key = $2`,
-			organisation, key, rec.status, rec.Header().Get("Content-Type"), rec.body.Bytes())
+			organisation, key, rec.status, rec.Header().Get("Content-Type"), account.Replayable(rec.path, rec.body.Bytes()))
 		return err
 	})
 	if err != nil && !errors.Is(err, db.ErrClosed) {
@@ -150,6 +150,7 @@ func (i *idempotency) settle(organisation, key string, rec *recorder, done bool)
 // recorder keeps a copy of the answer.
 type recorder struct {
 	http.ResponseWriter
+	path   string // without Base
 	status int
 	body   bytes.Buffer
 }

@@ -328,8 +328,8 @@ func TestAPISignIn(t *testing.T) {
 		{"POST", "/auth/sign-in", `{"email":"nobody@lumela.local","password":"wrong"}`, 401, problemPattern("401", ""), nil},
 		{"POST", "/auth/sign-in", `{"email":"no address","password":"wrong"}`, 422, problemPattern("422", "email"), nil},
 		{"GET", "/auth/me", "", 401, "", nil},
-		{"POST", "/auth/sign-in", good, 200, `{"user":{"email":"owner@lumela.local","name":"Owner","<more>":""},"organisation":{"id":"<text>","name":"<text>"},"role":"owner"}`, nil},
-		{"GET", "/auth/me", "", 200, `{"user":{"email":"owner@lumela.local","<more>":""},"organisation":"<any>","role":"owner"}`, nil},
+		{"POST", "/auth/sign-in", good, 200, `{"user":{"email":"owner@lumela.local","name":"Owner","<more>":""},"organisation":{"id":"<text>","name":"<text>"},"role":"owner","permissions":"<any>"}`, nil},
+		{"GET", "/auth/me", "", 200, `{"user":{"email":"owner@lumela.local","<more>":""},"organisation":"<any>","role":"owner","permissions":"<any>"}`, nil},
 		{"GET", "/stations", "", 200, "", nil},
 		{"POST", "/stations", `{"id":"X"}`, 403, problemPattern("403", ""), nil}, // as another site's page could send it
 		{"POST", "/stations", `{"id":"X"}`, 201, "", []string{account.ConsoleHeader + ": 1"}},

@@ -47,6 +47,7 @@ type Config struct {
 	FrameRetention time.Duration `yaml:"frame-retention" env:"LUMELA_FRAME_RETENTION"`
 	MeterValueDays int           `yaml:"meter-value-days" env:"LUMELA_METER_VALUE_DAYS"`
 	SessionDays    int           `yaml:"session-days" env:"LUMELA_SESSION_DAYS"`
+	AuditDays      int           `yaml:"audit-days" env:"LUMELA_AUDIT_DAYS"`
 	FrameMaxSize   frame.Size    `yaml:"frame-max-size" env:"LUMELA_FRAME_MAX_SIZE"`
 	LinksPerHour   int           `yaml:"links-per-hour" env:"LUMELA_LINKS_PER_HOUR"`
 
@@ -58,7 +59,7 @@ type Config struct {
 func Default() Config {
 	return Config{DataDir: "./data", HTTP: ":8080", Admission: string(station.Approve), LogLevel: "info", LogFormat: "text",
 		DrainDelay: 2 * time.Second, Heartbeat: 5 * time.Minute, MaxFrame: 1 << 20, CallTimeout: 30 * time.Second, FrameRetention: 30 * 24 * time.Hour, FrameMaxSize: 20 << 30,
-		MeterValueDays: 2 * 365, SessionDays: 10*365 + 3,
+		MeterValueDays: 2 * 365, SessionDays: 10*365 + 3, AuditDays: 400,
 		LinksPerHour: station.DefaultLinks, BackupEvery: 24 * time.Hour, BackupKeep: 7}
 }
 
@@ -90,6 +91,7 @@ func (c *Config) Flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.FrameRetention, "frame-retention", c.FrameRetention, "how long raw frames are kept")
 	f.IntVar(&c.MeterValueDays, "meter-value-days", c.MeterValueDays, "days after their end for which sessions keep the unsigned readings between the first and the last; 0 for ever")
 	f.IntVar(&c.SessionDays, "session-days", c.SessionDays, "days after their end for which sessions are kept; 0 for ever")
+	f.IntVar(&c.AuditDays, "audit-days", c.AuditDays, "days for which the record of who did what is kept; 0 for ever")
 	f.Var(&c.FrameMaxSize, "frame-max-size", "greatest size of all raw frames in the data directory, as 500MiB or 20GiB; the oldest go first; 0 for no bound")
 }
 
@@ -174,6 +176,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("meter-value-days: must be between 0 and %d, is %d", mostDays, c.MeterValueDays)
 	case c.SessionDays < 0 || c.SessionDays > mostDays:
 		return fmt.Errorf("session-days: must be between 0 and %d, is %d", mostDays, c.SessionDays)
+	case c.AuditDays < 0 || c.AuditDays > mostDays:
+		return fmt.Errorf("audit-days: must be between 0 and %d, is %d", mostDays, c.AuditDays)
 	case c.FrameRetention < time.Hour:
 		return fmt.Errorf("frame-retention: must be at least 1h, is %s", c.FrameRetention)
 	case c.FrameMaxSize != 0 && c.FrameMaxSize < frame.LeastSize:

@@ -53,6 +53,7 @@ func (o operation) at(t *testing.T, ids map[string]string) string {
 // bodies are what operations need to come as far as looking for their object.
 var bodies = map[string]string{
 	"PATCH /stations/{id}": `{"strict":true}`, "PATCH /tokens/{id}": `{"note":"mine"}`, "POST /stations/{id}/commands/{action}": `{"type":"Immediate"}`,
+	"PATCH /users/{id}": `{"name":"mine"}`,
 	"POST /sessions/{id}/close": `{"reason":"because"}`, "POST /sessions/{id}/release": `{"reason":"because"}`,
 }
 
@@ -75,6 +76,10 @@ func (f *fault) furnish(t *testing.T, c *apptest.Client, mark, station string) *
 	var token, session struct{ ID string }
 	c.Want(t, 201, "POST", "/tokens", `{"uid":"`+mark+`","note":"`+mark+`"}`).Into(t, &token)
 	x.ids["tokens"] = token.ID
+	var user, key struct{ ID string }
+	c.Want(t, 201, "POST", "/users", `{"email":"`+strings.ToLower(mark)+`@example.org","name":"`+mark+`","role":"viewer"}`).Into(t, &user)
+	c.Want(t, 201, "POST", "/api-keys", `{"name":"`+mark+`","role":"viewer"}`).Into(t, &key)
+	x.ids["users"], x.ids["api-keys"] = user.ID, key.ID
 	x.s = n.Dial(t, station, f.version, apptest.Dial{})
 	x.s.Ask(f.by(call("boot", "BootNotification", `{"chargePointVendor":"`+mark+`","chargePointModel":"M"}`),
 		call("boot", "BootNotification", `{"reason":"PowerUp","chargingStation":{"vendorName":"`+mark+`","model":"M"}}`)), `[3,"boot","<any>"]`)
@@ -124,14 +129,17 @@ func faultOtherTenant(t *testing.T, f *fault) {
 	mine, theirs := n.AddOrganisation(t, "mine", "owner"), n.AddOrganisation(t, "theirs", "owner")
 	x := f.furnish(t, theirs, "MARK"+strings.ReplaceAll(f.id(), "-", ""), f.id())
 	nobody := map[string]string{"stations": "NOBODY-HERE"}
-	for _, kind := range []string{"tokens", "sessions", "commands"} {
+	for _, kind := range []string{"tokens", "sessions", "commands", "users", "api-keys"} {
 		nobody[kind] = "0199a000-0000-7000-8000-000000000000"
 	}
 	live, theirLive := mine.Listen(t, "/events"), theirs.Listen(t, "/events")
 	for _, o := range operations(t, n) {
+		if strings.HasPrefix(o.path, "/auth/") { // only of the caller
+			continue
+		}
 		path := o.at(t, x.ids)
 		switch {
-		case path == "" || strings.HasPrefix(o.path, "/auth/"):
+		case path == "":
 		case path != o.path: // of one object
 			compareUnknown(t, o, mine, path, o.at(t, nobody), x.ids, nobody)
 		case o.method == "GET" && !o.streams():

@@ -18,6 +18,7 @@ import (
 	"lumela/internal/account"
 	"lumela/internal/api"
 	"lumela/internal/archive"
+	"lumela/internal/audit"
 	"lumela/internal/bus"
 	"lumela/internal/cluster"
 	"lumela/internal/command"
@@ -52,6 +53,7 @@ type node struct {
 	keeper   *retention.Keeper
 	events   *event.Log
 	accounts *account.Accounts
+	audit    *audit.Log
 	stations *station.Stations
 	tokens   *idtoken.Tokens
 	ledger   *session.Ledger
@@ -105,6 +107,8 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (n *node, err error
 	n.onClose(n.frames.Close)
 	n.events = event.NewLog(n.db, n.bus, log)
 	n.accounts = account.New(n.db, log)
+	n.audit = audit.New(n.db, log)
+	n.accounts.OnSignIn(n.audit.SignedIn)
 	if n.first, err = n.accounts.Bootstrap(ctx, os.Getenv("LUMELA_BOOTSTRAP_API_KEY")); err != nil {
 		return n, err
 	}
@@ -183,7 +187,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 }
 
 func migrations() []fs.FS {
-	return []fs.FS{event.Migrations, job.Migrations, account.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
+	return []fs.FS{event.Migrations, job.Migrations, account.Migrations, audit.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
 		cluster.Migrations, session.Migrations, history.Migrations, command.Migrations, guardian.Migrations, api.Migrations}
 }
 
@@ -236,7 +240,7 @@ type caller struct{ n *node }
 
 // registrars are what the API is made of.
 func (n *node) registrars() []api.Registrar {
-	return []api.Registrar{n.accounts.Register, n.stations.Register, n.tokens.Register, n.booked.Register,
+	return []api.Registrar{n.accounts.Register, n.audit.Register, n.stations.Register, n.tokens.Register, n.booked.Register,
 		func(h huma.API) { n.ledger.Register(h, n.frames, n.stations) },
 		func(h huma.API) { n.commands.Register(h, n.ledger) },
 		n.guardian.Register,
@@ -262,7 +266,7 @@ func viewer(ctx context.Context) (string, error) {
 
 // OpenAPI gives the description of the API, for documents and generated clients.
 func OpenAPI() ([]byte, error) {
-	n := &node{log: slog.New(slog.DiscardHandler), accounts: &account.Accounts{}, stations: &station.Stations{}, tokens: &idtoken.Tokens{},
+	n := &node{log: slog.New(slog.DiscardHandler), accounts: &account.Accounts{}, audit: &audit.Log{}, stations: &station.Stations{}, tokens: &idtoken.Tokens{},
 		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, guardian: &guardian.Guardian{}, frames: &frame.Log{},
 		history: &history.History{}, keeper: &retention.Keeper{}, events: &event.Log{}, jobs: &job.Runner{}, member: &cluster.Member{}}
 	return api.Spec(n.registrars()...)
@@ -271,7 +275,7 @@ func OpenAPI() ([]byte, error) {
 // handler is everything that the node serves over HTTP.
 func (n *node) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(api.Base+"/", api.New(n.db, n.accounts, n.log, n.member.ID, n.registrars()...))
+	mux.Handle(api.Base+"/", api.New(n.db, n.accounts, n.log, n.member.ID, n.audit.Around, n.registrars()...))
 	mux.Handle("GET /metrics", n.metrics.handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", n.readyz)

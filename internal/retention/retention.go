@@ -21,6 +21,8 @@ type Periods struct {
 	MeterValues time.Duration
 	// Sessions is for how long sessions are kept after their end: as long as the tax law wants their bills explained.
 	Sessions time.Duration
+	// Audit is for how long the record of who did what is kept.
+	Audit time.Duration
 }
 
 // Keeper forgets what is past its period.
@@ -150,6 +152,7 @@ func (k *Keeper) Report(ctx context.Context) ([]Class, error) {
 		table string
 	}{
 		{Class{Class: "events", What: "events for streams that resume", Why: "a stream that was away longer fetches everything again", Period: period(event.Retention)}, "events"},
+		{Class{Class: "audit", What: "who changed what, and who signed in", Why: "to explain what was done; it names persons", Period: period(k.periods.Audit)}, "audit_entries"},
 		{Class{Class: "status-history", What: "changes of connectors' states", Why: "availability is computed from it", Period: forever}, "status_history"},
 		{Class{Class: "link-history", What: "links of stations", Why: "availability is computed from it", Period: forever}, "link_history"},
 		{Class{Class: "notices", What: "events, limits and reports that stations sent", Why: "the only record of them", Period: forever}, "notices"},

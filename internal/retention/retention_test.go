@@ -18,6 +18,7 @@ import (
 	"github.com/govalues/decimal"
 
 	"lumela/internal/account"
+	"lumela/internal/audit"
 	"lumela/internal/bus"
 	"lumela/internal/db"
 	"lumela/internal/db/dbtest"
@@ -45,7 +46,7 @@ func newHouse(t *testing.T, open func(...fs.FS) *db.DB, p Periods) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := open(event.Migrations, station.Migrations, session.Migrations, frame.Migrations, history.Migrations)
+	d := open(event.Migrations, audit.Migrations, station.Migrations, session.Migrations, frame.Migrations, history.Migrations)
 	o := frame.Options{DB: d, Retention: time.Hour, Log: log}
 	if d.Engine() == db.SQLite {
 		o.DB, o.Dir = nil, t.TempDir()

@@ -214,7 +214,7 @@ func (l *Ledger) Register(api huma.API, frames *frame.Log, stations *station.Sta
 }
 
 func (l *Ledger) release(ctx context.Context, in *releaseInput) (*viewOutput, error) {
-	p, err := account.Require(ctx, account.Operator)
+	p, err := account.May(ctx, account.SessionsRelease)
 	if err != nil {
 		return nil, err
 	}
