@@ -38,6 +38,11 @@ export function count(value: number): string {
   return whole.format(value);
 }
 
+/** A number with one decimal. */
+export function tenths(value: number): string {
+  return tenth.format(value);
+}
+
 /** Power from W. Below 1 kW in W, from there in kW. */
 export function power(watts: number): string {
   const size = Math.abs(watts);

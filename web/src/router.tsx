@@ -36,6 +36,14 @@ export const router = createBrowserRouter([
             path: "tokens",
             lazy: async () => ({ Component: (await import("./pages/Tokens")).Tokens }),
           },
+          {
+            path: "history",
+            lazy: async () => ({ Component: (await import("./pages/History")).History }),
+          },
+          {
+            path: "installation",
+            lazy: async () => ({ Component: (await import("./pages/Installation")).Installation }),
+          },
           { path: "*", element: <NotFound /> },
         ],
       },

@@ -47,6 +47,16 @@ export const TokenIcon = (p: Props) =>
       <path d="M3.500 10.500h17M7 15h4" />
     </>,
   );
+export const BarsIcon = (p: Props) => draw(p, <path d="M4 20h16M7 16v-4M12 16V5M17 16V9" />);
+export const NodeIcon = (p: Props) =>
+  draw(
+    p,
+    <>
+      <rect x="4" y="4.5" width="16" height="6" rx="1.5" />
+      <rect x="4" y="13.5" width="16" height="6" rx="1.5" />
+      <path d="M8 7.500h.1M8 16.500h.1" strokeWidth={2.4} />
+    </>,
+  );
 export const SearchIcon = (p: Props) =>
   draw(
     p,

@@ -6,7 +6,17 @@ import { client, need, onSignedOut } from "../api/client";
 import { toProblem } from "../api/problem";
 import { meQuery } from "../api/queries";
 import type { Me } from "../api/types";
-import { AutoIcon, MoonIcon, SessionIcon, StationIcon, SunIcon, TokenIcon, UserIcon } from "../parts/icons";
+import {
+  AutoIcon,
+  BarsIcon,
+  MoonIcon,
+  NodeIcon,
+  SessionIcon,
+  StationIcon,
+  SunIcon,
+  TokenIcon,
+  UserIcon,
+} from "../parts/icons";
 import { notifyProblem, ProblemView } from "../parts/Problem";
 import { t } from "../texts";
 import css from "./Shell.module.css";
@@ -65,6 +75,12 @@ function Frame({ me }: { me: Me }) {
           </NavLink>
           <NavLink to="/tokens">
             <TokenIcon /> <span>{t.shell.tokens}</span>
+          </NavLink>
+          <NavLink to="/history">
+            <BarsIcon /> <span>{t.shell.history}</span>
+          </NavLink>
+          <NavLink to="/installation">
+            <NodeIcon /> <span>{t.shell.installation}</span>
           </NavLink>
         </nav>
         <div className={css.tools}>

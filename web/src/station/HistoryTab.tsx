@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core";
 import { useLinks, useStatusHistory } from "../api/queries";
 import { zone } from "../format";
+import { StationFigures } from "../history/StationFigures";
 import { Empty, ProblemView } from "../parts/Problem";
 import { Scroll } from "../parts/Scroll";
 import { ProtocolBadge, StateChip } from "../parts/StateChip";
@@ -12,6 +13,7 @@ import css from "./station.module.css";
 export function HistoryTab({ station }: { station: string }) {
   return (
     <>
+      <StationFigures station={station} />
       <States station={station} />
       <Links station={station} />
     </>
