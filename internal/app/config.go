@@ -51,6 +51,8 @@ type Config struct {
 	FrameMaxSize   frame.Size    `yaml:"frame-max-size" env:"LUMELA_FRAME_MAX_SIZE"`
 	LinksPerHour   int           `yaml:"links-per-hour" env:"LUMELA_LINKS_PER_HOUR"`
 
+	WebhookAllowPrivate bool `yaml:"webhook-allow-private" env:"LUMELA_WEBHOOK_ALLOW_PRIVATE"`
+
 	// Guardian holds the limits of the watch over sessions: a map in the configuration file and nothing else.
 	Guardian guardian.Policy `yaml:"guardian"`
 }
@@ -92,6 +94,7 @@ func (c *Config) Flags(f *pflag.FlagSet) {
 	f.IntVar(&c.MeterValueDays, "meter-value-days", c.MeterValueDays, "days after their end for which sessions keep the unsigned readings between the first and the last; 0 for ever")
 	f.IntVar(&c.SessionDays, "session-days", c.SessionDays, "days after their end for which sessions are kept; 0 for ever")
 	f.IntVar(&c.AuditDays, "audit-days", c.AuditDays, "days for which the record of who did what is kept; 0 for ever")
+	f.BoolVar(&c.WebhookAllowPrivate, "webhook-allow-private", c.WebhookAllowPrivate, "let webhooks reach addresses of private networks and of the node itself, also without TLS")
 	f.Var(&c.FrameMaxSize, "frame-max-size", "greatest size of all raw frames in the data directory, as 500MiB or 20GiB; the oldest go first; 0 for no bound")
 }
 

@@ -36,6 +36,7 @@ import (
 	"lumela/internal/retention"
 	"lumela/internal/session"
 	"lumela/internal/station"
+	"lumela/internal/webhook"
 	"lumela/web"
 )
 
@@ -60,6 +61,7 @@ type node struct {
 	booked   *reservation.Reservations
 	commands *command.Commands
 	guardian *guardian.Guardian
+	webhooks *webhook.Webhooks
 	csms     *csms.CSMS
 	gateway  *gateway.Gateway
 	jobs     *job.Runner
@@ -143,6 +145,8 @@ func (n *node) openJobs() {
 	n.scheduleBackups()
 	n.keepHistory()
 	n.jobs.Every("guard-sessions", n.guardian.Every(), n.guardian.Pass)
+	n.jobs.Every("deliver-webhooks", time.Second, n.webhooks.Run)
+	n.jobs.Every("purge-webhooks", time.Hour, n.webhooks.Purge)
 }
 
 // nodeName is the name of the only node of an embedded installation.
@@ -188,7 +192,7 @@ func (n *node) openDatabase(ctx context.Context) error {
 
 func migrations() []fs.FS {
 	return []fs.FS{event.Migrations, job.Migrations, account.Migrations, audit.Migrations, station.Migrations, idtoken.Migrations, reservation.Migrations,
-		cluster.Migrations, session.Migrations, history.Migrations, command.Migrations, guardian.Migrations, api.Migrations}
+		cluster.Migrations, session.Migrations, history.Migrations, command.Migrations, guardian.Migrations, webhook.Migrations, api.Migrations}
 }
 
 func (n *node) openCapabilities(home string) {
@@ -203,6 +207,7 @@ func (n *node) openCapabilities(home string) {
 	n.commands = command.New(n.db, n.events, n.stations, caller{n}, n.log, n.csms.Observe)
 	n.csms.Commands = n.commands
 	n.guardian = guardian.New(guardian.Parts{DB: n.db, Events: n.events, Stations: n.stations, Ledger: n.ledger, Commands: n.commands, Log: n.log}, n.cfg.Guardian)
+	n.webhooks = webhook.New(n.db, n.events, n.log, webhook.Options{AllowPrivate: n.cfg.WebhookAllowPrivate})
 	n.stations.LimitLinks(n.cfg.LinksPerHour)
 	n.stations.SetPush(n.csms.PushPassword)
 	n.stations.OnBlock(n.blocked)
@@ -243,7 +248,7 @@ func (n *node) registrars() []api.Registrar {
 	return []api.Registrar{n.accounts.Register, n.audit.Register, n.stations.Register, n.tokens.Register, n.booked.Register,
 		func(h huma.API) { n.ledger.Register(h, n.frames, n.stations) },
 		func(h huma.API) { n.commands.Register(h, n.ledger) },
-		n.guardian.Register,
+		n.guardian.Register, n.webhooks.Register,
 		n.history.Register, n.keeper.Register,
 		func(h huma.API) { n.frames.Register(h, n.visible) },
 		func(h huma.API) { overview.Register(h, n.stations, n.ledger) },
@@ -268,7 +273,7 @@ func viewer(ctx context.Context) (string, error) {
 func OpenAPI() ([]byte, error) {
 	n := &node{log: slog.New(slog.DiscardHandler), accounts: &account.Accounts{}, audit: &audit.Log{}, stations: &station.Stations{}, tokens: &idtoken.Tokens{},
 		booked: &reservation.Reservations{}, ledger: &session.Ledger{}, commands: &command.Commands{}, guardian: &guardian.Guardian{}, frames: &frame.Log{},
-		history: &history.History{}, keeper: &retention.Keeper{}, events: &event.Log{}, jobs: &job.Runner{}, member: &cluster.Member{}}
+		history: &history.History{}, keeper: &retention.Keeper{}, events: &event.Log{}, jobs: &job.Runner{}, webhooks: &webhook.Webhooks{}, member: &cluster.Member{}}
 	return api.Spec(n.registrars()...)
 }
 

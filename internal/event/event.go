@@ -50,8 +50,10 @@ const (
 	ConnectorUnstuck = "connector.unstuck"
 	NoticeReceived   = "notice"
 	Security         = "security"
-	Integrity        = "integrity" // something stored is damaged
-	Resync           = "resync"    // made by a stream that cannot resume: fetch everything again
+	Integrity        = "integrity"      // something stored is damaged
+	WebhookPaused    = "webhook.paused" // it has failed for days, or its receiver is gone for good
+	WebhookMissed    = "webhook.missed" // events may not have been delivered: they were not kept long enough
+	Resync           = "resync"         // made by a stream that cannot resume: fetch everything again
 )
 
 // Retention is how long events are kept for streams that resume.
