@@ -18,7 +18,7 @@ export const keys = {
   sessionFrames: (id: string) => ["session-parts", id, "frames"] as const,
   timelines: ["timeline"] as const,
   timeline: (id: string) => ["timeline", id] as const,
-  cases: (filter: { station?: string; session?: string }) => ["guardian-cases", filter] as const,
+  casesOf: (station: string) => ["guardian-cases", station] as const,
   history: (ask: Record<string, string | undefined>) => ["history", ask] as const,
   nodes: ["nodes"] as const,
   jobs: ["jobs"] as const,

@@ -89,12 +89,12 @@ export function useUnblock() {
 
 export function useCases(station: string) {
   return useInfiniteQuery({
-    queryKey: keys.cases({ station }),
+    queryKey: keys.casesOf(station),
     queryFn: ({ pageParam }) =>
       need(client.GET("/guardian/cases", { params: { query: { station, limit: 50, cursor: pageParam } } })),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next ?? undefined,
-    // No event tells what the guardian does about a connector.
+    // Events tell of stuck connectors only.
     refetchInterval: 30_000,
   });
 }

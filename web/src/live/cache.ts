@@ -52,7 +52,7 @@ export class CacheWriter {
       );
     }
     const [family] = event.type.split(".");
-    if (family !== "notice" && family !== "command") this.soon.ask(keys.overview);
+    if (family === "station" || family === "connector" || family === "session") this.soon.ask(keys.overview);
     switch (event.type) {
       case "connector.status":
         this.soon.ask(keys.statusHistory(event.station));
@@ -66,6 +66,17 @@ export class CacheWriter {
       case "session.ended":
         this.writeSession(event, event.data as Session);
         break;
+      case "session.corrected":
+        this.writeCorrection(event);
+        break;
+      case "message.quarantined":
+        this.soon.ask(keys.quarantine);
+        break;
+      case "connector.stuck":
+      case "connector.unstuck":
+        this.soon.ask(keys.casesOf(event.station));
+        break;
+      case "remotestart.expired":
       case "command.finished":
         this.soon.ask(keys.commands(event.station));
         this.soon.ask(keys.variables(event.station));
@@ -75,6 +86,16 @@ export class CacheWriter {
         this.soon.ask(keys.notices(event.station));
         break;
     }
+  }
+
+  /** An ended session is not what it was taken for: it may leave one list of sessions and enter another. */
+  private writeCorrection(event: LiveEvent): void {
+    const { changed: _, ...session } = event.data as Session & { changed: unknown };
+    this.client.setQueryData<Session>(keys.session(session.id), (old) => old && session);
+    this.soon.ask(keys.sessions);
+    this.soon.ask(keys.timeline(session.id));
+    this.soon.ask(keys.meterValues(session.id));
+    this.soon.ask(keys.sessionFrames(session.id));
   }
 
   private writeSession(event: LiveEvent, session: Session): void {
@@ -87,8 +108,7 @@ export class CacheWriter {
     this.soon.ask(keys.sessionFrames(session.id));
     this.soon.ask(keys.timeline(session.id));
     if (event.type === "session.ended") this.soon.ask(keys.meterValues(session.id));
-    // An ended session that changes was released or explained: it may leave one list and enter another.
-    if (event.type !== "session.updated" || session.state === "ended") {
+    if (event.type !== "session.updated") {
       this.soon.ask(keys.sessions);
       return;
     }

@@ -15,7 +15,12 @@ export const eventTypes = [
   "session.started",
   "session.updated",
   "session.ended",
+  "session.corrected",
+  "message.quarantined",
   "command.finished",
+  "remotestart.expired",
+  "connector.stuck",
+  "connector.unstuck",
   "notice",
   "resync",
 ] as const;

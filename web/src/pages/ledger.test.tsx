@@ -145,7 +145,10 @@ it("becomes ready by itself when the ledger explains the flag elsewhere", async 
   open("/sessions/s1", { "GET /sessions/s1": ended({ billing: "held", flags: [flag("sequence-gap")] }) });
   await banner("held");
   const explained = flag("sequence-gap", { resolvedAt: at, resolvedBy: "ledger", resolution: "they came" });
-  await pushEvent("session.updated", "CS-1", ended({ billing: "ready", flags: [explained] }));
+  await pushEvent("session.corrected", "CS-1", {
+    ...ended({ billing: "ready", flags: [explained] }),
+    changed: [{ field: "billing", before: "held", after: "ready" }],
+  });
   const ready = await banner("ready");
   expect(ready.textContent).toContain("the ledger: later messages explained it");
   expect(screen.queryByRole("button", { name: "Release…" })).toBeNull();

@@ -197,7 +197,6 @@ export const rooms = {
     emptyHint: "Figures appear here within minutes of a session.",
     chart: (figure: string, from: string, to: string, total: string) =>
       `Bars of ${figure} from ${from} to ${to}. ${total}. The figures stand in the table.`,
-    small: (figure: string, total: string) => `Bars of ${figure} over the last 31 days. ${total}`,
     table: "Figures",
     total: (value: string) => `Total ${value}`,
     most: (value: string) => `Highest ${value}`,
