@@ -41,6 +41,20 @@ func hookReceiver(t *testing.T) (url string, messages chan heard) {
 	return s.URL, messages
 }
 
+// nextHeard waits for a message.
+func nextHeard(t *testing.T, messages chan heard) (m heard) {
+	t.Helper()
+	apptest.Poll(t, "a message of the webhook", func() bool {
+		select {
+		case m = <-messages:
+			return true
+		default:
+			return false
+		}
+	})
+	return m
+}
+
 // signed reports whether a message is signed with a secret, computed from the specification.
 func (m heard) signed(t *testing.T, secret string) bool {
 	t.Helper()
@@ -58,7 +72,13 @@ type hookView struct{ ID, Secret, Status string }
 // TestWebhookCharge: another system hears of a charge, in order, signed and once.
 func TestWebhookCharge(t *testing.T) {
 	t.Parallel()
-	n := apptest.Start(t, apptest.With(func(c *app.Config) { c.WebhookAllowPrivate = true }))
+	allow := apptest.With(func(c *app.Config) { c.WebhookAllowPrivate = true })
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); webhookCharge(t, apptest.Start(t, allow)) })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); webhookCharge(t, apptest.Start(t, allow, apptest.OnPostgres())) })
+}
+
+func webhookCharge(t *testing.T, n *apptest.Node) {
+	t.Helper()
 	address, messages := hookReceiver(t)
 	var hook hookView
 	n.Want(t, 201, "POST", "/webhooks", `{"url":"`+address+`","types":["session.*","webhook.test"],"description":"billing"}`).Into(t, &hook)
@@ -70,7 +90,7 @@ func TestWebhookCharge(t *testing.T) {
 	s.Ask(call("2", "TransactionEvent", `{"eventType":"Ended","timestamp":"`+stamp(0)+`","triggerReason":"EVDeparted","seqNo":1,"transactionInfo":{"transactionId":"T"}}`), `[3,"2",{}]`)
 	var types []string
 	for range 2 {
-		m := <-messages
+		m := nextHeard(t, messages)
 		if !m.signed(t, hook.Secret) || m.event.ID != m.header.Get("webhook-id") || m.event.Station != "S" || m.event.Timestamp == "" {
 			t.Errorf("%v %s", m.header, m.body)
 		}
@@ -88,13 +108,13 @@ func TestWebhookCharge(t *testing.T) {
 		return len(log.Items) == 2
 	})
 	again := n.Want(t, 202, "POST", path+"/deliveries/"+log.Items[0].ID+"/resend", "").Body
-	if m := <-messages; m.event.Type != "session.ended" || !strings.Contains(again, m.event.ID) {
+	if m := nextHeard(t, messages); m.event.Type != "session.ended" || !strings.Contains(again, m.event.ID) {
 		t.Errorf("sent again: %s", m.body)
 	}
 	var rotated hookView
 	n.Want(t, 200, "PATCH", path, `{"rotateSecret":true}`).Into(t, &rotated)
 	n.Want(t, 200, "POST", path+"/test", "")
-	if m := <-messages; m.event.Type != "webhook.test" || !m.signed(t, hook.Secret) || !m.signed(t, rotated.Secret) || hook.Secret == rotated.Secret {
+	if m := nextHeard(t, messages); m.event.Type != "webhook.test" || !m.signed(t, hook.Secret) || !m.signed(t, rotated.Secret) || hook.Secret == rotated.Secret {
 		t.Errorf("after the rotation: %v %s", m.header, m.body)
 	}
 	for _, where := range []string{"/webhooks", path, path + "/deliveries"} {

@@ -166,21 +166,33 @@ func (l *Log) behindTime(ctx context.Context, organisation string, c, here Curso
 	if c.at > here.at { // the clock was set back
 		c = Cursor{at: db.Micros(here.Time().Add(-settled))}
 	}
-	rows, err := l.db.Query(ctx, `SELECT organisation_id, id, type, at, station_id, data FROM events
-		WHERE organisation_id = $1 AND (at > $2 OR at = $2 AND id > $3) ORDER BY at, id LIMIT $4`, organisation, c.at, c.id, most)
-	if err != nil {
-		return nil, c, false, fmt.Errorf("read the events: %w", err)
-	}
-	events, err := scanEvents(rows)
-	if err != nil {
-		return nil, c, false, err
-	}
-	if n := len(events); n > 0 && n == most {
-		last := events[n-1]
-		return events, Cursor{at: db.Micros(last.Time), id: last.ID}, true, nil
+	unsettled := here.Time().Add(-settled)
+	start, limit := c, most
+	var events []Event
+	for {
+		rows, err := l.db.Query(ctx, `SELECT organisation_id, id, type, at, station_id, data FROM events
+			WHERE organisation_id = $1 AND (at > $2 OR at = $2 AND id > $3) ORDER BY at, id LIMIT $4`, organisation, c.at, c.id, limit)
+		if err != nil {
+			return nil, start, false, fmt.Errorf("read the events: %w", err)
+		}
+		some, err := scanEvents(rows)
+		if err != nil {
+			return nil, start, false, err
+		}
+		events = append(events, some...)
+		if len(some) < limit {
+			break
+		}
+		last := some[len(some)-1]
+		c = Cursor{at: db.Micros(last.Time), id: last.ID}
+		if last.Time.Before(unsettled) {
+			return events, c, true, nil
+		}
+		// The rest is read in one: a place in the midst of it would pass over what is still to be committed before it.
+		limit = max(most, 1000)
 	}
 	if here.moment != nil {
 		return events, here, false, nil
 	}
-	return events, Cursor{at: max(c.at, db.Micros(here.Time().Add(-settled)))}, false, nil
+	return events, Cursor{at: max(start.at, db.Micros(unsettled))}, false, nil
 }

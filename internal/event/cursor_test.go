@@ -62,6 +62,30 @@ func TestCursorMissesNothing(t *testing.T) {
 	})
 }
 
+// TestCursorOfOneWriter: an event that was made before others and committed after them is read, also where they were read in
+// small steps.
+func TestCursorOfOneWriter(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, dbtest.Open(t, dbtest.Fresh(t, db.SQLite, Migrations)))
+	now := time.Now()
+	c := Cursor{at: db.Micros(now.Add(-time.Hour))}
+	seen, want := map[string]int{}, []string{}
+	for i := range 20 { // some long ago, some of this moment
+		e := New(StationUpdated, org, "S", now.Add(-time.Duration(i)*4*time.Second), i)
+		l.record(t, e, nil)
+		want = append(want, e.ID)
+	}
+	l.readOn(t, &c, 3, seen)
+	late := New(StationUpdated, org, "S", now.Add(-settled/2), "late")
+	l.record(t, late, nil)
+	l.readOn(t, &c, 3, seen)
+	for _, id := range append(want, late.ID) {
+		if seen[id] == 0 {
+			t.Errorf("%s was not read", id)
+		}
+	}
+}
+
 // TestCursorFindsSlowTransactions: what overtakes a slow transaction is read once, and the slow one when it commits, also in
 // small steps and when one transaction is longer than a step.
 func TestCursorFindsSlowTransactions(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 // Run delivers until ctx ends. One node of the cluster runs it at a time.
 func (h *Webhooks) Run(ctx context.Context) error {
 	var turns sync.WaitGroup
+	defer h.client.CloseIdleConnections()
 	defer turns.Wait()
 	places := make(chan struct{}, mostSending)
 	tick := time.NewTicker(h.o.Poll)
@@ -93,7 +94,7 @@ func (h *Webhooks) turn(ctx context.Context, w *Webhook) error {
 		w = fresh
 		a := h.send(ctx, w, d)
 		if ctx.Err() != nil {
-			return nil // it was not the receiver that failed
+			return ctx.Err() // it was not the receiver that failed
 		}
 		if err := h.judge(ctx, w, d, a); err != nil {
 			return err
