@@ -53,7 +53,7 @@ func (o operation) at(t *testing.T, ids map[string]string) string {
 // bodies are what operations need to come as far as looking for their object.
 var bodies = map[string]string{
 	"PATCH /stations/{id}": `{"strict":true}`, "PATCH /tokens/{id}": `{"note":"mine"}`, "POST /stations/{id}/commands/{action}": `{"type":"Immediate"}`,
-	"PATCH /users/{id}": `{"name":"mine"}`,
+	"PATCH /users/{id}":         `{"name":"mine"}`,
 	"POST /sessions/{id}/close": `{"reason":"because"}`, "POST /sessions/{id}/release": `{"reason":"because"}`,
 }
 
