@@ -40,6 +40,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, stdout io.Writer) er
 	}
 	background, stopBackground := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	wg.Go(func() { n.tidy(background) })
 	if cfg.Demo > 0 {
 		wg.Go(func() { n.demonstrate(background, s.plain) })
 	}

@@ -543,3 +543,25 @@ func TestPing(t *testing.T) {
 		}
 	})
 }
+
+func TestShrinkTakesNothingAway(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, open func(migrations ...fs.FS) *db.DB) {
+		d := open(fstest.MapFS{"0001_note.sql": {Data: []byte("-- +goose Up\nCREATE TABLE note (id BIGINT PRIMARY KEY, body TEXT NOT NULL);\n")}})
+		for id := range 3 {
+			if err := d.Write(t.Context(), func(tx *db.Tx) error {
+				_, err := tx.Exec("INSERT INTO note VALUES ($1, $2)", id, strings.Repeat("x", 10_000))
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Shrink(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			if err := d.QueryRow(t.Context(), "SELECT COUNT(*) FROM note").Scan(&n); err != nil || n != id+1 {
+				t.Errorf("%d rows after %d, %v", n, id+1, err)
+			}
+		}
+	})
+}

@@ -12,6 +12,9 @@ import (
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
+// sqliteReaders is the number of read connections where Options.Readers does not say.
+const sqliteReaders = 8
+
 // openSQLite makes the file when missing and returns its read pool and its one
 // write connection. mmap stays off: a failing disk would then end the process by a
 // signal instead of making a write return an error.
@@ -53,7 +56,7 @@ func openSQLite(o Options) (read, write *sql.DB, err error) {
 	}
 	n := o.Readers
 	if n <= 0 {
-		n = 8
+		n = sqliteReaders
 	}
 	read.SetMaxOpenConns(n)
 	read.SetMaxIdleConns(n)

@@ -177,6 +177,23 @@ func (s *files) acquire(ctx context.Context, f *file) (*db.DB, error) {
 	return d, nil
 }
 
+// shrink gives back the caches of the newest file, the one that is written.
+func (s *files) shrink(ctx context.Context) error {
+	s.mu.Lock()
+	if len(s.all) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	f := s.all[len(s.all)-1]
+	s.mu.Unlock()
+	d, err := s.acquire(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer s.release(f)
+	return d.Shrink(ctx)
+}
+
 // errGone: the file was forgotten meanwhile, or the log is closed.
 var errGone = errors.New("the file of frames is gone or closed")
 

@@ -313,6 +313,11 @@ func (l *Log) write(batch []Exchange) {
 	}
 }
 
+// Shrink gives back the memory that page caches have grown to.
+func (l *Log) Shrink(ctx context.Context) error {
+	return problem.Wrap("shrink the caches of the frames", l.store.shrink(ctx))
+}
+
 // Close writes what waits and ends the writer.
 func (l *Log) Close() error {
 	l.once.Do(func() { close(l.closing) })

@@ -25,6 +25,8 @@ type store interface {
 	// purge forgets what is from before a moment; some of the same day may stay.
 	purge(ctx context.Context, before time.Time) error
 	usage(ctx context.Context) (Usage, error)
+	// shrink gives back the memory of caches.
+	shrink(ctx context.Context) error
 	close() error
 }
 
@@ -41,6 +43,8 @@ type table struct {
 	db  *db.DB
 	log *slog.Logger
 }
+
+func (t table) shrink(ctx context.Context) error { return t.db.Shrink(ctx) }
 
 var insertFrame = db.NewInsert("frames", []string{"station_id", "at", "seq", "direction", "action", "text", "notes", "answer_at", "answer"},
 	"ON CONFLICT DO NOTHING")

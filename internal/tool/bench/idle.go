@@ -18,7 +18,7 @@ type IdleFigures struct {
 	Version    string  `json:"version"`
 	Stations   int     `json:"stations"`
 	StartRSS   float64 `json:"startRssBytes"`   // of the node, without stations
-	RSS        float64 `json:"rssBytes"`        // as it is
+	RSS        float64 `json:"rssBytes"`        // as it is a moment after the last one has come
 	Settled    float64 `json:"settledRssBytes"` // after a collection, free memory given back
 	Heap       float64 `json:"heapBytes"`       // spans in use
 	Live       float64 `json:"liveBytes"`       // objects in them
@@ -67,6 +67,9 @@ func measureIdle(o *options) ([]IdleFigures, error) {
 	}
 	return out, nil
 }
+
+// calmAfter is how long a node may take to notice that a storm has passed, and to give its memory back.
+const calmAfter = 15 * time.Second
 
 // memory is what a node uses.
 type memory struct{ found, rss, heap, live, stack float64 }
@@ -132,6 +135,7 @@ func visit(o *options, p *process, v load.Version, profile string) (memory, erro
 		if err := p.quiet(); err != nil {
 			return memory{}, err
 		}
+		time.Sleep(calmAfter)
 		m, err := p.memory()
 		if err == nil && o.profiles != "" && profile != "" {
 			err = errors.Join(p.save("heap", filepath.Join(o.profiles, profile+".heap.pprof")),
