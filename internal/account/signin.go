@@ -30,7 +30,10 @@ type Attempt struct {
 // turns away are not told: they are no attempts, and there may be any number of them.
 func (a *Accounts) OnSignIn(f func(context.Context, Attempt) error) { a.signed = f }
 
-var errSignIn = problem.New(problem.Unauthorized, "wrong e-mail address or password")
+var (
+	errSignIn  = problem.New(problem.Unauthorized, "wrong e-mail address or password")
+	errTooMany = problem.New(problem.TooMany, "too many attempts, try again in a few minutes")
+)
 
 // SignIn checks a password, and the second factor of who has one. It answers alike for an unknown address and a wrong
 // password, and slows guessing down. An Unauthorized problem with the field "code" says that the password is right.
@@ -39,8 +42,12 @@ func (a *Accounts) SignIn(ctx context.Context, c Credentials) (User, error) {
 	if _, err := mail.ParseAddress(email); err != nil {
 		return User{}, problem.Field("email", "is not an e-mail address")
 	}
-	if !a.limiter.take(c.Address) || !a.limiter.take(email) {
-		return User{}, problem.New(problem.TooMany, "too many attempts, try again in a few minutes")
+	if !a.limiter.take(c.Address) {
+		return User{}, errTooMany
+	}
+	if !a.limiter.take(email) {
+		a.limiter.giveBack(c.Address)
+		return User{}, errTooMany
 	}
 	u, hash, err := a.userByEmail(ctx, email)
 	known := err == nil
@@ -111,7 +118,7 @@ func (a *Accounts) ownPassword(ctx context.Context, p Principal, password string
 	}
 	name := "own " + p.UserID
 	if !a.limiter.take(name) {
-		return User{}, problem.New(problem.TooMany, "too many attempts, try again in a few minutes")
+		return User{}, errTooMany
 	}
 	u, hash, err := a.user(ctx, p.UserID)
 	if err != nil {
