@@ -13,7 +13,10 @@ export function periodText(period: string): string {
   const [, h = "0", m = "0", s = "0"] = parts;
   const seconds = Number(h) * hour + Number(m) * 60 + Number(s);
   const days = seconds / (24 * hour);
-  if (days >= 365 && days % 365 === 0) return t.installation.years(days / 365);
+  const years = Math.round(days / 365.25);
+  // Years are said in days of 365, or with those of leap years.
+  if (years >= 1 && (days === years * 365 || Math.abs(days - years * 365.25) < 1))
+    return t.installation.years(years);
   if (Number.isInteger(days) && days > 1) return t.installation.days(days);
   if (seconds % hour === 0) return t.installation.hoursLong(seconds / hour);
   return period;

@@ -215,6 +215,8 @@ it.each([
   ["720h", "30 days"],
   ["720h0m0s", "30 days"],
   ["17520h", "2 years"],
+  ["87672h", "10 years"],
+  ["9600h", "400 days"],
   ["90m", "90m"],
   ["odd", "odd"],
 ])("a period of %s is %s", (period, text) => expect(periodText(period)).toBe(text));

@@ -68,9 +68,8 @@ function options(scheme: "light" | "dark", width: number, height: number, most?:
       {},
       {
         scale: "y",
-        stroke: c.bar,
-        fill: `${c.bar}cc`,
-        width: 1,
+        fill: c.bar,
+        width: 0,
         points: { show: false },
         paths: uPlot.paths.bars?.({ size: [0.72, 60], align: 0 }),
       },

@@ -37,12 +37,12 @@ export function Billing({ session }: { session: Session }) {
         </div>
         <div className={css.actions}>
           {session.state === "active" && (
-            <Button variant="default" size="compact-md" onClick={() => setOpen("close")}>
+            <Button variant="default" size="sm" onClick={() => setOpen("close")}>
               {t.billing.close}
             </Button>
           )}
           {session.billing === "held" && (
-            <Button size="compact-md" onClick={() => setOpen("release")}>
+            <Button size="sm" onClick={() => setOpen("release")}>
               {t.billing.release}
             </Button>
           )}

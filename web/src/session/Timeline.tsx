@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core";
 import { useTimeline } from "../api/ledger";
 import type { Entry } from "../api/types";
-import { energy } from "../format";
+import { exactEnergy } from "../format";
 import { AlertIcon, BoltIcon, PencilIcon, PlayIcon } from "../parts/icons";
 import { Empty, ProblemView } from "../parts/Problem";
 import { Time } from "../parts/Time";
@@ -102,7 +102,7 @@ function particulars(entry: Entry): string[] {
   const out: string[] = [];
   if (m.seqNo !== null) out.push(t.timeline.seq(m.seqNo));
   if (m.trigger) out.push(t.timeline.trigger(m.trigger));
-  if (m.registerWh !== null) out.push(t.timeline.register(energy(m.registerWh)));
+  if (m.registerWh !== null) out.push(t.timeline.register(exactEnergy(m.registerWh)));
   if (m.offline) out.push(t.timeline.offline);
   return out;
 }

@@ -25,7 +25,7 @@ export function Blocked({ station, block }: { station: string; block: Block }) {
           <Time at={block.until} form="full" />
         </p>
       </div>
-      <Button size="compact-md" variant="default" loading={unblock.isPending} onClick={submit}>
+      <Button size="sm" variant="default" loading={unblock.isPending} onClick={submit}>
         {t.blocked.unblock}
       </Button>
     </section>

@@ -201,7 +201,7 @@ export const rooms = {
     total: (value: string) => `Total ${value}`,
     most: (value: string) => `Highest ${value}`,
     mean: (value: string) => `On average ${value}`,
-    sum: "Total",
+    sum: "Altogether",
     hours: (value: string) => `${value} h`,
     month31: "Last 31 days",
     all: "All figures of this station",
