@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -55,6 +56,17 @@ var bodies = map[string]string{
 	"PATCH /stations/{id}": `{"strict":true}`, "PATCH /tokens/{id}": `{"note":"mine"}`, "POST /stations/{id}/commands/{action}": `{"type":"Immediate"}`,
 	"PATCH /users/{id}":         `{"name":"mine"}`,
 	"POST /sessions/{id}/close": `{"reason":"because"}`, "POST /sessions/{id}/release": `{"reason":"because"}`,
+}
+
+// asked is what an entry of the record holds of a request: whoever asked for another's object knows what they asked for.
+var asked = regexp.MustCompile(`"(path|object|station)":"[^"]*"`)
+
+// told is what an answer tells besides what its reader has said.
+func (o operation) told(answer string) string {
+	if o.path == "/audit" {
+		return asked.ReplaceAllString(answer, "")
+	}
+	return answer
 }
 
 func (o operation) body() string { return bodies[o.method+" "+o.path] }
@@ -143,11 +155,11 @@ func faultOtherTenant(t *testing.T, f *fault) {
 		case path != o.path: // of one object
 			compareUnknown(t, o, mine, path, o.at(t, nobody), x.ids, nobody)
 		case o.method == "GET" && !o.streams():
-			if r := mine.Do(t, "GET", path, ""); x.in(r.Body) {
+			if r := mine.Do(t, "GET", path, ""); x.in(o.told(r.Body)) {
 				t.Errorf("%s shows another organisation's: %s", path, r.Body)
 			}
 			for _, query := range []string{"station=" + x.ids["stations"], "search=" + x.mark, "uid=" + x.mark} {
-				if r := mine.Do(t, "GET", path+"?"+query, ""); x.in(r.Body) {
+				if r := mine.Do(t, "GET", path+"?"+query, ""); x.in(o.told(r.Body)) {
 					t.Errorf("%s?%s shows another organisation's: %s", path, query, r.Body)
 				}
 			}
