@@ -3,7 +3,6 @@ const plural = (n: number, one: string, many: string) => (n === 1 ? one : many);
 /** The words about billing, a session's story, history and the installation. */
 export const rooms = {
   billing: {
-    title: "Billing",
     filter: "Billing",
     any: "Any",
     states: { running: "Running", held: "Held", ready: "Ready" } as Record<string, string>,
@@ -99,7 +98,6 @@ export const rooms = {
     more: "Show later entries",
     types: { message: "Message", flag: "Flag", act: "Act", command: "Command" } as Record<string, string>,
     stationTime: "station's clock",
-    arrived: "arrived",
     offline: "sent from the station's memory",
     seq: (n: number) => `no. ${n}`,
     register: (wh: string) => `register ${wh}`,
