@@ -38,7 +38,7 @@ func (o operation) streams() bool { return o.path == "/events" || strings.HasSuf
 // at is the path with the ids of a tenant's objects; "" when the tenant has no object of the kind.
 func (o operation) at(t *testing.T, ids map[string]string) string {
 	t.Helper()
-	path := strings.NewReplacer("{action}", "Reset").Replace(o.path)
+	path := strings.NewReplacer("{action}", "Reset", "{deliveryId}", "0199a000-0000-7000-8000-000000000001").Replace(o.path)
 	if !strings.Contains(path, "{") {
 		return path
 	}
@@ -54,7 +54,7 @@ func (o operation) at(t *testing.T, ids map[string]string) string {
 // bodies are what operations need to come as far as looking for their object.
 var bodies = map[string]string{
 	"PATCH /stations/{id}": `{"strict":true}`, "PATCH /tokens/{id}": `{"note":"mine"}`, "POST /stations/{id}/commands/{action}": `{"type":"Immediate"}`,
-	"PATCH /users/{id}":         `{"name":"mine"}`,
+	"PATCH /users/{id}": `{"name":"mine"}`, "PATCH /webhooks/{id}": `{"description":"mine"}`,
 	"POST /sessions/{id}/close": `{"reason":"because"}`, "POST /sessions/{id}/release": `{"reason":"because"}`,
 }
 
@@ -79,7 +79,8 @@ type tenant struct {
 	s    *apptest.Station
 }
 
-// furnish gives a tenant a connected station with a running session, a token, a command and a reservation.
+// furnish gives a tenant a connected station with a running session, a token, a command, a reservation, a user, a key
+// and a webhook.
 func (f *fault) furnish(t *testing.T, c *apptest.Client, mark, station string) *tenant {
 	t.Helper()
 	n := &apptest.Node{Client: c, HTTPAddr: f.open().HTTPAddr}
@@ -92,6 +93,9 @@ func (f *fault) furnish(t *testing.T, c *apptest.Client, mark, station string) *
 	c.Want(t, 201, "POST", "/users", `{"email":"`+strings.ToLower(mark)+`@example.org","name":"`+mark+`","role":"viewer"}`).Into(t, &user)
 	c.Want(t, 201, "POST", "/api-keys", `{"name":"`+mark+`","role":"viewer"}`).Into(t, &key)
 	x.ids["users"], x.ids["api-keys"] = user.ID, key.ID
+	var hook struct{ ID string }
+	c.Want(t, 201, "POST", "/webhooks", `{"url":"https://example.org/`+mark+`","description":"`+mark+`","types":["webhook.paused"]}`).Into(t, &hook)
+	x.ids["webhooks"] = hook.ID
 	x.s = n.Dial(t, station, f.version, apptest.Dial{})
 	x.s.Ask(f.by(call("boot", "BootNotification", `{"chargePointVendor":"`+mark+`","chargePointModel":"M"}`),
 		call("boot", "BootNotification", `{"reason":"PowerUp","chargingStation":{"vendorName":"`+mark+`","model":"M"}}`)), `[3,"boot","<any>"]`)
@@ -141,7 +145,7 @@ func faultOtherTenant(t *testing.T, f *fault) {
 	mine, theirs := n.AddOrganisation(t, "mine", "owner"), n.AddOrganisation(t, "theirs", "owner")
 	x := f.furnish(t, theirs, "MARK"+strings.ReplaceAll(f.id(), "-", ""), f.id())
 	nobody := map[string]string{"stations": "NOBODY-HERE"}
-	for _, kind := range []string{"tokens", "sessions", "commands", "users", "api-keys"} {
+	for _, kind := range []string{"tokens", "sessions", "commands", "users", "api-keys", "webhooks"} {
 		nobody[kind] = "0199a000-0000-7000-8000-000000000000"
 	}
 	live, theirLive := mine.Listen(t, "/events"), theirs.Listen(t, "/events")
