@@ -80,7 +80,7 @@ func (c *Config) Flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.DrainDelay, "drain-delay", c.DrainDelay, "how long a node of a cluster that stops still serves after it has said on /readyz that it is not ready; at most 4s")
 	f.StringVar(&c.Admission, "admission", c.Admission, "what an unknown station gets: closed, approve or open")
 	f.IntVar(&c.Demo, "demo", c.Demo, "number of virtual stations inside the process")
-	f.IntVar(&c.MaxStations, "max-stations", c.MaxStations, "stations that may be connected to this node at once; 0 for 10,000, or fewer where the limit of open files is low")
+	f.IntVar(&c.MaxStations, "max-stations", c.MaxStations, "stations that may be connected to this node at once; 0 for as many as the limit of open files allows, at most 100,000")
 	f.StringVar(&c.BackupDir, "backup-dir", c.BackupDir, "folder for backups that an embedded node makes by itself; empty for none")
 	f.DurationVar(&c.BackupEvery, "backup-every", c.BackupEvery, "time between two of these backups")
 	f.IntVar(&c.BackupKeep, "backup-keep", c.BackupKeep, "how many of these backups are kept")

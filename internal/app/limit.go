@@ -6,8 +6,10 @@ import (
 )
 
 const (
-	// defaultStations is the size of a node that is told nothing, where the machine allows it.
-	defaultStations = 10_000
+	// smallNode is a size below which a node that is told nothing says that the machine has made it small.
+	smallNode = 10_000
+	// mostUnset is the size of a node that is told nothing, where the machine allows more: 2 GiB of memory at the least.
+	mostUnset = 100_000
 	// spareFiles are for everything but the stations: databases with their logs, NATS, those who use console and API, stations
 	// that are being let in (256) and those that are refused at the same moment.
 	spareFiles = 512
@@ -39,11 +41,10 @@ func size(set, demo int, limit uint64, log *slog.Logger) (int, error) {
 		}
 		return set, nil
 	}
-	if filesFor(defaultStations, demo) <= limit {
-		return defaultStations, nil
+	n := min(fitting(demo, limit), mostUnset)
+	if n < smallNode {
+		log.Warn("the limit of open files makes this a small node", "limit", limit, "max-stations", n, "needed for 10,000 stations", filesFor(smallNode, demo))
 	}
-	n := fitting(demo, limit)
-	log.Warn("the limit of open files makes this a small node", "limit", limit, "max-stations", n, "needed for 10,000 stations", filesFor(defaultStations, demo))
 	return n, nil
 }
 
