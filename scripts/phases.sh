@@ -37,7 +37,7 @@ go_test_summary() {
 	printf '\n==> Go test summary\n'
 	for log in .tools/log/*.log; do
 		[ -f "$log" ] || continue
-		printf '%-12s %s\n' "$(basename "$log" .log)" "$(grep '^DONE ' "$log" || echo 'did not run to its end')"
+		printf '%-12s %s\n' "$(basename "$log" .log)" "$(grep '^DONE ' "$log" | tail -n 1 | grep . || echo 'did not run to its end')"
 	done
 }
 
