@@ -44,7 +44,7 @@ type table struct {
 	log *slog.Logger
 }
 
-func (t table) shrink(ctx context.Context) error { return t.db.Shrink(ctx) }
+func (s table) shrink(ctx context.Context) error { return s.db.Shrink(ctx) }
 
 var insertFrame = db.NewInsert("frames", []string{"station_id", "at", "seq", "direction", "action", "text", "notes", "answer_at", "answer"},
 	"ON CONFLICT DO NOTHING")
