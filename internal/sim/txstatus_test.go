@@ -27,6 +27,11 @@ func TestTransactionStatus(t *testing.T) {
 	}
 	s := start(t, c, ocpp.V21, slow)
 	charging(t, s)
+	set := c.Call("CS 1", &v21.SetVariablesRequest{SetVariableData: []v21.SetVariableData{{AttributeValue: "100", // else it gives up in the middle
+		Component: v21.Component{Name: "OCPPCommCtrlr"}, Variable: v21.Variable{Name: "MessageAttempts", Instance: ocpp.Some("TransactionEvent")}}}}).(*v21.SetVariablesResponse)
+	if got := set.SetVariableResult[0].AttributeStatus; got != v21.SetVariableStatusAccepted {
+		t.Fatalf("MessageAttempts: %s", got)
+	}
 	tx := s.State().EVSEs[0].TransactionID
 	want := func(id string, running, queue bool) {
 		t.Helper()
